@@ -1,0 +1,1 @@
+"""The encrypted memory: what was said, what follows from it, and how it is found again."""

@@ -1,0 +1,119 @@
+"""The tables, as numbered migrations. A migration that was released is never edited."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("mnemon")
+
+
+@migrations()
+def m0001_messages(db: Database) -> None:
+    """Conversations and the words said in them; FTS5 keeps their words, `vectors` their meaning."""
+    db.executescript(
+        """
+        CREATE TABLE conversations (
+            id INTEGER PRIMARY KEY,
+            title TEXT NOT NULL DEFAULT '',
+            created_at INTEGER NOT NULL,          -- milliseconds since 1970 UTC, here and below
+            updated_at INTEGER NOT NULL,
+            leaf_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+            origin TEXT NOT NULL DEFAULT 'mnemon',
+            origin_ref TEXT
+        );
+        CREATE TABLE messages (
+            id INTEGER PRIMARY KEY,
+            conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            parent_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
+            role TEXT NOT NULL CHECK (role IN ('owner', 'assistant', 'other')),
+            speaker TEXT NOT NULL DEFAULT '',
+            text TEXT NOT NULL,
+            said_at INTEGER NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('received', 'generating', 'complete', 'stopped', 'failed')),
+            model TEXT NOT NULL DEFAULT '',
+            route TEXT NOT NULL DEFAULT '',
+            ref TEXT,
+            context TEXT NOT NULL DEFAULT '',
+            recalled TEXT NOT NULL DEFAULT '[]',
+            extracted_at INTEGER                  -- NULL: facts have still to be taken from it
+        );
+        CREATE INDEX messages_conversation ON messages (conversation_id, id);
+        CREATE INDEX messages_parent ON messages (parent_id);
+        CREATE INDEX messages_pending ON messages (id) WHERE extracted_at IS NULL AND role = 'owner';
+        CREATE VIRTUAL TABLE message_words USING fts5 (
+            text, content = 'messages', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
+        );
+        INSERT INTO message_words (message_words, rank) VALUES ('secure-delete', 1);
+        CREATE TRIGGER messages_ai AFTER INSERT ON messages BEGIN
+            INSERT INTO message_words (rowid, text) VALUES (new.id, new.text);
+        END;
+        CREATE TRIGGER messages_ad AFTER DELETE ON messages BEGIN
+            INSERT INTO message_words (message_words, rowid, text) VALUES ('delete', old.id, old.text);
+        END;
+        CREATE TRIGGER messages_au AFTER UPDATE OF text ON messages BEGIN
+            INSERT INTO message_words (message_words, rowid, text) VALUES ('delete', old.id, old.text);
+            INSERT INTO message_words (rowid, text) VALUES (new.id, new.text);
+        END;
+        CREATE TABLE vectors (
+            kind TEXT NOT NULL CHECK (kind IN ('message', 'fact')),
+            ref INTEGER NOT NULL,
+            vector BLOB NOT NULL,
+            PRIMARY KEY (kind, ref)
+        ) WITHOUT ROWID;
+        CREATE TABLE tombstones (
+            digest BLOB PRIMARY KEY,              -- keyed hash of what was forgotten, never its text
+            forgotten_at INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        """
+    )
+
+
+@migrations()
+def m0002_facts(db: Database) -> None:
+    """Bi-temporal facts, and the profile with the facts each of its lines rests on."""
+    db.executescript(
+        """
+        CREATE TABLE facts (
+            id INTEGER PRIMARY KEY,
+            text TEXT NOT NULL,
+            subject TEXT NOT NULL DEFAULT 'user',
+            attribute TEXT NOT NULL DEFAULT '',
+            value TEXT NOT NULL DEFAULT '',
+            source_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
+            origin TEXT NOT NULL CHECK (origin IN ('pattern', 'model', 'owner', 'import')),
+            valid_from INTEGER NOT NULL,
+            valid_to INTEGER,
+            superseded_by INTEGER REFERENCES facts (id) ON DELETE SET NULL,
+            reason TEXT NOT NULL DEFAULT '',
+            created_at INTEGER NOT NULL
+        );
+        CREATE INDEX facts_subject ON facts (subject, attribute);
+        CREATE INDEX facts_source ON facts (source_id);
+        CREATE VIRTUAL TABLE fact_words USING fts5 (
+            text, content = 'facts', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
+        );
+        INSERT INTO fact_words (fact_words, rank) VALUES ('secure-delete', 1);
+        CREATE TRIGGER facts_ai AFTER INSERT ON facts BEGIN
+            INSERT INTO fact_words (rowid, text) VALUES (new.id, new.text);
+        END;
+        CREATE TRIGGER facts_ad AFTER DELETE ON facts BEGIN
+            INSERT INTO fact_words (fact_words, rowid, text) VALUES ('delete', old.id, old.text);
+        END;
+        CREATE TRIGGER facts_au AFTER UPDATE OF text ON facts BEGIN
+            INSERT INTO fact_words (fact_words, rowid, text) VALUES ('delete', old.id, old.text);
+            INSERT INTO fact_words (rowid, text) VALUES (new.id, new.text);
+        END;
+        CREATE TABLE profile_lines (
+            id INTEGER PRIMARY KEY,
+            text TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            by_hand INTEGER NOT NULL DEFAULT 0,   -- 1: the owner wrote it; a refresh leaves it alone
+            updated_at INTEGER NOT NULL
+        );
+        CREATE TABLE profile_sources (
+            line_id INTEGER NOT NULL REFERENCES profile_lines (id) ON DELETE CASCADE,
+            fact_id INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
+            PRIMARY KEY (line_id, fact_id)
+        ) WITHOUT ROWID;
+        """
+    )

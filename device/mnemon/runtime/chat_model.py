@@ -1,0 +1,173 @@
+"""What the rest of Mnemon may ask of a local model.
+
+``LocalModel`` (llama.cpp behind its owner thread) and ``ScriptedModel`` (a queue of answers, for tests) both
+satisfy :class:`ChatModel`; nothing outside ``runtime`` knows which one it talks to.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Role = Literal["system", "user", "assistant"]
+StopReason = Literal["end", "length", "stopped", "repeat"]
+
+
+class Priority(enum.IntEnum):
+    """Who goes first when several want the model; a lower number preempts a higher one within one decode."""
+
+    PERSON = 0
+    BACKGROUND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message as the model sees it. ``content`` is always plain text, never control tokens."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. ``temperature`` 0 is greedy and deterministic."""
+
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of generated text: whole characters only, never half of one.
+
+    Attributes:
+        text: The text, possibly empty while a multi-byte character is incomplete.
+        logprobs: Log-probability in nats of each token in it, under the model at temperature 1.
+    """
+
+    text: str
+    logprobs: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class GenerationReport:
+    """What one generation cost. Filled in while it runs; final when the iterator ends."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens that were already in the key-value cache."""
+    answer_tokens: int = 0
+    dropped_messages: int = 0
+    """Oldest messages left out because the window is full."""
+    context_used: int = 0
+    context_size: int = 0
+    first_token_ms: float = 0.0
+    total_ms: float = 0.0
+    stop_reason: StopReason = "end"
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Generation speed after the first token, 0 when there was at most one."""
+        rest = self.total_ms - self.first_token_ms
+        return 1000 * (self.answer_tokens - 1) / rest if self.answer_tokens > 1 and rest > 0 else 0.0
+
+
+class Generation(Protocol):
+    """An answer in the making: iterate for its pieces.
+
+    Iterating raises a :class:`~mnemon.errors.ModelError` if the model fails; what came before stays valid.
+    """
+
+    @property
+    def report(self) -> GenerationReport:
+        """What it has cost so far."""
+
+    def __iter__(self) -> Iterator[Piece]: ...
+
+    def stop(self) -> None:
+        """End it within one decode; may be called from any thread, any number of times."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Log-likelihood of given text, token by token, in nats."""
+
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """Sum of the log-probabilities."""
+        return sum(self.logprobs)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known about the model that is loaded."""
+
+    name: str
+    path: str
+    architecture: str
+    parameters: int
+    file_bytes: int
+    context_tokens: int
+    memory_placement: Literal["system", "message"] = "message"
+    """Where recalled memories go in its prompt: with the system text, or before the owner's message."""
+    memory_limit: int = 8
+    """How many recalled memories it can make use of."""
+    sampling: Sampling = field(default_factory=Sampling)
+    notes: tuple[str, ...] = ()
+    """What the owner should know, such as a chat template that was replaced by ChatML."""
+
+
+class ChatModel(Protocol):
+    """A local chat model. Safe to call from any thread."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known about it."""
+
+    def generate(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        max_tokens: int = 512,
+        sampling: Sampling | None = None,
+        grammar: str | None = None,
+        session: str | None = None,
+        priority: Priority = Priority.PERSON,
+    ) -> Generation:
+        """Start an answer to ``messages`` and return at once.
+
+        When the window is full the oldest messages after the system text are left out
+        (``report.dropped_messages``). A guard ends an answer that repeats itself (``stop_reason`` ``repeat``).
+
+        Args:
+            messages: The conversation, system text first, ending with the message to answer.
+            max_tokens: Upper bound of the answer's length.
+            sampling: How tokens are chosen; the model's own defaults when left out.
+            grammar: GBNF that the answer must match.
+            session: A name under which the key-value cache is kept: a later call with the same name and the
+                same beginning decodes only what is new. None: nothing is kept.
+            priority: Who goes first.
+
+        Raises:
+            PromptTooLongError: The system text and the last message alone do not fit.
+        """
+
+    def loglikelihood(
+        self, messages: Sequence[ChatMessage], answer: str, *, priority: Priority = Priority.BACKGROUND
+    ) -> TokenScores:
+        """How likely the model finds ``answer`` as its reply to ``messages``."""
+
+    def count_tokens(self, text: str) -> int:
+        """Length of ``text`` in this model's tokens."""
+
+    def close(self) -> None:
+        """Stop everything and free the model; calling it again does nothing."""

@@ -1,0 +1,216 @@
+"""The owner's settings: command line, then environment, then ``settings.toml``, then the default.
+
+Every key is listed in ``docs/settings.md``. A key Mnemon does not know is an error, never ignored: a misspelt
+setting that silently does nothing is worse than one that stops the program.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from mnemon.errors import SettingsError
+from mnemon.paths import Home
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """``[model]``: which local model talks, and how."""
+
+    name: str = "built-in"
+    """A catalog name, ``hf:owner/name/file.gguf`` that was pulled, or the path of a GGUF file."""
+    threads: int = 0
+    """CPU threads; 0 means as many as there are usable cores."""
+    context: int = 0
+    """Window in tokens; 0 means what the catalog says for this model."""
+    temperature: float = -1.0
+    """Sampling temperature; below 0 means what the catalog says for this model."""
+    max_answer_tokens: int = 512
+    """An answer never gets longer than this."""
+    chatml_fallback: bool = False
+    """Use ChatML when the model's own chat template cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """``[memory]``: what is remembered and how it is kept."""
+
+    recall: int = 0
+    """Recalled memories put before the model; 0 means what the catalog says it can use."""
+    extract: bool = True
+    """Turn what is told into facts after each answer."""
+    key: str = "auto"
+    """Where the key lives: ``auto`` (keyring, else file), ``keyring``, ``file`` or ``passphrase``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalSettings:
+    """``[terminal]``: the terminal app."""
+
+    theme: str = "textual-dark"
+    """Any of Textual's themes."""
+    enter_sends: bool = True
+    """Enter sends and Shift+Enter, Alt+Enter or Ctrl+J break the line; false swaps them."""
+    memory_panel: bool = True
+    """Show the memory panel when the window is wide enough."""
+    keymap: Mapping[str, str] = field(default_factory=dict)
+    """Remapped keys: binding id to key, as in ``"chat.stop" = "ctrl+x"``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, as sections."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+    terminal: TerminalSettings = field(default_factory=TerminalSettings)
+
+    def with_values(self, values: Mapping[str, Mapping[str, Any]], *, origin: str) -> Settings:
+        """These settings with ``{section: {key: value}}`` laid over them.
+
+        Raises:
+            SettingsError: Unknown section or key, or a value of the wrong type; names ``origin``.
+        """
+        sections = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, entries in values.items():
+            if name not in sections:
+                raise SettingsError(
+                    f"{origin}: there is no section [{name}].", hint=_did_you_mean(name, sections)
+                )
+            if not isinstance(entries, Mapping):
+                raise SettingsError(f"{origin}: {name} must be a section.", hint=f"Write [{name}].")
+            section = sections[name]
+            hints = get_type_hints(type(section))
+            checked = {k: _checked(f"{name}.{k}", v, hints, origin) for k, v in entries.items()}
+            sections[name] = replace(section, **checked)
+        return Settings(**sections)
+
+
+def load(home: Home, *, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the settings that hold for ``home``.
+
+    Args:
+        home: Where ``settings.toml`` may lie.
+        overrides: What the command line said, as ``{section: {key: value}}``.
+
+    Raises:
+        SettingsError: The file or a ``MNEMON_SECTION_KEY`` variable cannot be understood.
+    """
+    settings = Settings()
+    try:
+        text = home.settings.read_text("utf-8")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{home.settings} cannot be read: {error}.", hint="Mend or remove it.") from error
+    try:
+        settings = settings.with_values(tomllib.loads(text), origin=str(home.settings))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{home.settings}: {error}.", hint="Mend that line.") from error
+    settings = settings.with_values(_from_environment(settings), origin="environment")
+    return settings.with_values(overrides or {}, origin="command line")
+
+
+def save_value(home: Home, section: str, key: str, value: str | bool | int | float) -> None:
+    """Change one value in ``settings.toml``, keeping everything else in it as it is.
+
+    Raises:
+        SettingsError: The key does not exist or the value has the wrong type.
+        DiskError: The file cannot be written.
+    """
+    Settings().with_values({section: {key: value}}, origin="settings")
+    home.create()
+    old = home.settings.read_text("utf-8") if home.settings.exists() else ""
+    _write_atomically(home.settings, _with_line(old, section, key, _toml(value)))
+
+
+def _with_line(text: str, section: str, key: str, value: str) -> str:
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.strip() == f"[{section}]"), None)
+    if start is None:
+        lines += ([""] if lines else []) + [f"[{section}]", f"{key} = {value}"]
+        return "\n".join(lines) + "\n"
+    end = next((i for i in range(start + 1, len(lines)) if lines[i].lstrip().startswith("[")), len(lines))
+    for i in range(start + 1, end):
+        if lines[i].split("=")[0].strip() == key:
+            lines[i] = f"{key} = {value}"
+            break
+    else:
+        lines.insert(start + 1, f"{key} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | bool | int | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _from_environment(settings: Settings) -> dict[str, dict[str, Any]]:
+    """``MNEMON_MODEL_THREADS=2`` becomes ``{"model": {"threads": 2}}``; MNEMON_HOME is not a setting."""
+    found: dict[str, dict[str, Any]] = {}
+    for section_field in fields(settings):
+        section = getattr(settings, section_field.name)
+        hints = get_type_hints(type(section))
+        for key_field in fields(section):
+            text = os.environ.get(f"MNEMON_{section_field.name}_{key_field.name}".upper())
+            if text is not None and hints[key_field.name] in (str, int, float, bool):
+                value = _from_text(text, hints[key_field.name])
+                found.setdefault(section_field.name, {})[key_field.name] = value
+    return found
+
+
+def _from_text(text: str, kind: type) -> Any:
+    if kind is bool:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+            text.lower(), text
+        )
+    try:
+        return kind(text)
+    except ValueError:
+        return text  # the type check names the key and the value
+
+
+def _checked(name: str, value: Any, hints: Mapping[str, Any], origin: str) -> Any:
+    key = name.split(".")[-1]
+    if key not in hints:
+        raise SettingsError(f"{origin}: there is no setting {name}.", hint=_did_you_mean(key, hints))
+    wanted = hints[key]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted in (str, int, float, bool):
+        if type(value) is wanted:
+            return value
+        raise SettingsError(
+            f"{origin}: {name} = {value!r} is not {_kind_name(wanted)}.", hint="Mend the value."
+        )
+    _, inner = get_args(wanted)
+    if isinstance(value, Mapping) and all(isinstance(v, inner) for v in value.values()):
+        return dict(value)
+    raise SettingsError(f"{origin}: {name} must hold pairs of text.", hint="See docs/settings.md.")
+
+
+def _kind_name(kind: type) -> str:
+    return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+
+
+def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
