@@ -79,9 +79,7 @@ class Settings:
         sections = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, entries in values.items():
             if name not in sections:
-                raise SettingsError(
-                    f"{origin}: there is no section [{name}].", hint=_did_you_mean(name, sections)
-                )
+                raise SettingsError(f"{origin}: there is no section [{name}].", hint=_did_you_mean(name, sections))
             if not isinstance(entries, Mapping):
                 raise SettingsError(f"{origin}: {name} must be a section.", hint=f"Write [{name}].")
             section = sections[name]
@@ -179,9 +177,7 @@ def _from_environment(settings: Settings) -> dict[str, dict[str, Any]]:
 
 def _from_text(text: str, kind: type) -> Any:
     if kind is bool:
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
-            text.lower(), text
-        )
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
     try:
         return kind(text)
     except ValueError:
@@ -198,9 +194,7 @@ def _checked(name: str, value: Any, hints: Mapping[str, Any], origin: str) -> An
     if wanted in (str, int, float, bool):
         if type(value) is wanted:
             return value
-        raise SettingsError(
-            f"{origin}: {name} = {value!r} is not {_kind_name(wanted)}.", hint="Mend the value."
-        )
+        raise SettingsError(f"{origin}: {name} = {value!r} is not {_kind_name(wanted)}.", hint="Mend the value.")
     _, inner = get_args(wanted)
     if isinstance(value, Mapping) and all(isinstance(v, inner) for v in value.values()):
         return dict(value)
