@@ -1,0 +1,1 @@
+"""The wire between the device and the cloud: protocol definitions and the code generated from them."""
