@@ -1,0 +1,37 @@
+# Every target does its own set-up; it needs nothing but make, Python 3.11 or newer and a C++ compiler.
+.DEFAULT_GOAL := help
+.PHONY: help chat test test-slow lint bench clean
+
+BIN := .venv/bin
+
+help:
+	@echo "make chat       talk to Mnemon"
+	@echo "make test       lint, types and tests"
+	@echo "make test-slow  the tests that take over ten seconds each"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      how fast it is here; tables in bench-out/"
+	@echo "make clean      remove what was installed and built (never your memory)"
+
+chat:
+	@scripts/setup.sh chat
+	@$(BIN)/mnemon
+
+test: lint
+	@$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow:
+	@scripts/setup.sh test
+	@$(BIN)/pytest -m slow
+
+lint:
+	@scripts/setup.sh test
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench:
+	@scripts/setup.sh test
+	@$(BIN)/python scripts/bench/all.py
+
+clean:
+	rm -rf .venv build dist bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
