@@ -64,6 +64,10 @@ def m0001_messages(db: Database) -> None:
             digest BLOB PRIMARY KEY,              -- keyed hash of what was forgotten, never its text
             forgotten_at INTEGER NOT NULL
         ) WITHOUT ROWID;
+        CREATE TABLE secrets (
+            name TEXT PRIMARY KEY,                -- random values that stay when the memory gets a new key
+            value BLOB NOT NULL
+        ) WITHOUT ROWID;
         """
     )
 
