@@ -219,7 +219,7 @@ class Store:
         """
         with self._lock, self._mapped():
             for table in ("message_words", "fact_words"):
-                self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608
+                self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
             if self.path is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 self.remove_backups()
