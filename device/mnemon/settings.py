@@ -127,6 +127,32 @@ def save_value(home: Home, section: str, key: str, value: str | bool | int | flo
     _write_atomically(home.settings, _with_line(old, section, key, _toml(value)))
 
 
+def save_text(home: Home, name: str, text: str) -> None:
+    """Change one setting from words, as the command line does: ``save_text(home, "model.threads", "2")``.
+
+    Raises:
+        SettingsError: There is no such setting, ``text`` is no value of its type, or it holds more than one value.
+        DiskError: The file cannot be written.
+    """
+    section, _, key = name.partition(".")
+    sections = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
+    if section not in sections:
+        raise SettingsError(f"There is no setting {name}.", hint=_did_you_mean(section, sections))
+    kind = get_type_hints(type(sections[section])).get(key, str)
+    if kind not in (str, int, float, bool):
+        raise SettingsError(f"{name} holds more than one value.", hint=f"Change it in {home.settings}.")
+    save_value(home, section, key, _from_text(text, kind))
+
+
+def values(settings: Settings) -> dict[str, Any]:
+    """Every setting by its full name, such as ``model.threads``, in the order of the documentation."""
+    return {
+        f"{section.name}.{key.name}": getattr(getattr(settings, section.name), key.name)
+        for section in fields(settings)
+        for key in fields(getattr(settings, section.name))
+    }
+
+
 def _with_line(text: str, section: str, key: str, value: str) -> str:
     lines = text.splitlines()
     start = next((i for i, line in enumerate(lines) if line.strip() == f"[{section}]"), None)

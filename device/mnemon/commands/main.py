@@ -1,0 +1,92 @@
+"""``mnemon``: the command line. Commands are loaded when they are used, so that ``mnemon --help`` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
+
+import click
+
+from mnemon.commands.app import App
+from mnemon.commands.output import report, wants_json
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and summary, and imports one only to run it."""
+
+    known: ClassVar[dict[str, tuple[str, str]]] = {
+        "ask": ("ask:ask", "Ask or tell one thing and print the answer."),
+        "completion": ("completion:completion", "Print the completion script for your shell."),
+        "doctor": ("doctor:doctor", "Check what is installed, where data lives, and what to mend."),
+        "eval": ("eval:evaluate", "Measure recall and answers on real data."),
+        "memory": ("memory:memory", "Look at, change, forget, export and import what is remembered."),
+        "models": ("models:models", "List, pull and choose local models."),
+        "profile": ("profile:profile", "The few lines Mnemon knows you by."),
+        "settings": ("settings:settings", "Show and change settings."),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, sorted."""
+        return sorted(self.known)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command ``cmd_name``; None when there is none."""
+        if cmd_name not in self.known:
+            return None
+        module, name = self.known[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(f"mnemon.commands.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, from the summaries here: nothing is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.known[name][1]) for name in self.list_commands(ctx)])
+
+    def main(  # type: ignore[override]  # click's overloads tell apart modes; here there is one
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run, and end the process with the exit code. Every error becomes one line here (``output.report``)."""
+        words = list(sys.argv[1:] if args is None else args)
+        extra.pop("standalone_mode", None)
+        try:
+            code = super().main(words, prog_name or "mnemon", standalone_mode=False, **extra)
+            sys.stdout.flush()  # a reader that has gone shows here, not in a complaint at exit
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # this is the place where they end
+            debug = "--debug" in words
+            code = report(error, as_json=wants_json(words), debug=debug)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home", "root", metavar="FOLDER", help="Where data lives (default: MNEMON_HOME, else your data folder)."
+)
+@click.option("--model", metavar="NAME", help="The model to talk with, this time.")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(package_name="mnemon", message="mnemon %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, root: str | None, model: str | None, debug: bool) -> None:
+    """Mnemon: an assistant that lives on your device and remembers what you tell it.
+
+    Without a command: the app in a terminal; otherwise every line on standard input gets an answer.
+    """
+    app = ctx.ensure_object(App)
+    app.root, app.model, app.debug = root or app.root, model or app.model, debug
+    if ctx.invoked_subcommand is not None:
+        return
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from mnemon.terminal.app import run
+
+        run(app.home, model=app.model, settings=app.settings(), passphrase=app.passphrase)
+    else:
+        from mnemon.commands.talk import answer_lines
+
+        with app.assistant() as assistant:
+            ctx.exit(answer_lines(assistant))
+
+
+def main() -> NoReturn:
+    """The console script."""
+    cli.main()

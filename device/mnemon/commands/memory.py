@@ -1,0 +1,351 @@
+"""``mnemon memory``: look at, change, forget, export and import what is remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mnemon.commands import output
+from mnemon.commands.app import App, pass_app, read_passphrase
+from mnemon.commands.words import given
+from mnemon.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from mnemon.memory.memory import Memory
+    from mnemon.memory.records import Conversation, Fact, Message, Recalled
+
+limit_option = click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many."
+)
+
+
+@click.group()
+def memory() -> None:
+    """Look at, change, forget, export and import what is remembered.
+
+    Memories have names: m12 is a message, f3 a fact taken from one, c2 a conversation.
+    """
+
+
+@memory.command()
+@click.argument("text", required=False)
+@output.json_option
+@pass_app
+def add(app: App, text: str | None, as_json: bool) -> None:
+    """Remember TEXT without a conversation; prints the facts taken from it."""
+    words = given(text)
+    with app.assistant() as assistant:
+        facts = assistant.remember(words)
+    _print_facts(facts, as_json=as_json, empty="Remembered. No single fact was taken from it.")
+
+
+@memory.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also facts that no longer hold.")
+@click.option("--conversations", is_flag=True, help="Conversations instead of facts.")
+@limit_option
+@output.json_option
+@pass_app
+def list_memories(app: App, everything: bool, conversations: bool, limit: int, as_json: bool) -> None:
+    """The facts that hold, or the conversations; newest first."""
+    with app.memory() as opened:
+        if conversations:
+            _print_conversations(opened.messages.conversations(limit=limit), as_json=as_json)
+        else:
+            facts = opened.facts.list(valid_only=not everything, limit=limit)
+            _print_facts(facts, as_json=as_json, empty="Nothing is known yet. Tell Mnemon something.")
+
+
+@memory.command()
+@click.argument("name", metavar="ID")
+@output.json_option
+@pass_app
+def show(app: App, name: str, as_json: bool) -> None:
+    """One memory and what it rests on: a message, a fact or a whole conversation."""
+    kind, number = _parsed(name)
+    with app.memory() as opened:
+        if kind == "c":
+            found = _conversation_dict(opened.messages.conversation(number), opened.messages.branch(number))
+        elif kind == "m":
+            message = opened.messages.get(number)
+            facts = opened.facts.of_messages([number]).get(number, [])
+            found = {**_message_dict(message), "facts": [_fact_dict(fact) for fact in facts]}
+        else:
+            fact = opened.facts.get(number)
+            source = opened.messages.get(fact.source_id) if fact.source_id is not None else None
+            found = {**_fact_dict(fact), "source": _message_dict(source) if source else None}
+    if as_json:
+        output.print_json(found)
+    elif kind == "c":
+        click.echo(f"{found['id']}  {found['title']}")
+        output.print_rows((m["said_at"][:16], m["id"], m["speaker"], m["text"]) for m in found["messages"])
+    elif kind == "m":
+        click.echo(f"{found['id']}  {found['said_at'][:16]}  {found['speaker']}, in {found['conversation']}")
+        click.echo(found["text"])
+        output.print_rows((fact["id"], fact["text"]) for fact in found["facts"])
+    else:
+        until = f" until {found['valid_to'][:10]} ({found['reason']})" if found["valid_to"] else ""
+        click.echo(f"{found['id']}  {found['text']}")
+        click.echo(f"since {found['valid_from'][:10]}{until}")
+        source_said = found["source"]
+        if source_said:
+            click.echo(f'from {source_said["id"]}, {source_said["said_at"][:10]}: "{source_said["text"]}"')
+        else:
+            click.echo("written by hand")
+
+
+@memory.command()
+@click.argument("words")
+@limit_option
+@output.json_option
+@pass_app
+def search(app: App, words: str, limit: int, as_json: bool) -> None:
+    """Everything ever said or noted that bears on WORDS, best first."""
+    query = given(words)
+    with app.memory() as opened:
+        found = opened.search(query, limit=limit)
+    if as_json:
+        output.print_json([one.as_dict() for one in found])
+    else:
+        _print_found(found)
+
+
+@memory.command()
+@click.argument("name", metavar="ID")
+@click.argument("text", required=False)
+@output.json_option
+@pass_app
+def edit(app: App, name: str, text: str | None, as_json: bool) -> None:
+    """Put right the fact ID: the old one ends, TEXT holds from now on."""
+    kind, number = _parsed(name)
+    if kind != "f":
+        raise InputError(
+            f"{name} is not a fact: words that were said stay as they were said.",
+            hint=f"Edit one of its facts (`mnemon memory show {name}`), or forget it.",
+        )
+    words = given(text)
+    with app.memory() as opened:
+        fact = opened.facts.edit(number, words)
+        opened.index_facts(fact)
+    _print_facts([fact], as_json=as_json, empty="")
+
+
+@memory.command()
+@click.argument("names", metavar="[ID]...", nargs=-1)
+@click.option("--everything", is_flag=True, help="All of it: the memory is empty afterwards.")
+@output.yes_option
+@output.json_option
+@pass_app
+def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_json: bool) -> None:
+    """Forget messages, facts or conversations for good, with everything taken from them."""
+    if bool(names) == everything:
+        raise InputError("Say what to forget: ids such as m12, f3 or c2, or --everything.")
+    parsed = [_parsed(name) for name in names]
+    with app.memory() as opened:
+        if everything:
+            question = "Forget everything that was ever said? This cannot be undone."
+        else:
+            question = "\n".join([*(_described(opened, *one) for one in parsed), "Forget this for good?"])
+        output.confirm(question, yes=yes)
+        if everything:
+            opened.forget_everything()
+        for kind, number in parsed:
+            if kind == "c":
+                opened.forget_conversation(number)
+        memories = [f"{kind}{number}" for kind, number in parsed if kind != "c"]
+        if memories:
+            opened.forget(*memories)
+    if as_json:
+        output.print_json({"forgotten": "everything" if everything else list(names)})
+    else:
+        click.echo("Forgotten.")
+
+
+@memory.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--encrypt", is_flag=True, help="Seal the file with a passphrase.")
+@output.json_option
+@pass_app
+def export(app: App, path: Path, encrypt: bool, as_json: bool) -> None:
+    """Write all memories to the file PATH, as JSON Lines."""
+    from mnemon.memory import transfer
+
+    phrase = read_passphrase("Passphrase for the file", confirm=True) if encrypt else None
+    with app.memory() as opened:
+        transfer.export(opened, path, passphrase=phrase)
+    if as_json:
+        output.print_json({"path": str(path.absolute()), "bytes": path.stat().st_size, "encrypted": encrypt})
+    else:
+        click.echo(f"Written to {path} ({path.stat().st_size:,} bytes).")
+    if not encrypt:
+        output.note("The file is not encrypted: whoever reads it knows what you said. --encrypt seals it.")
+
+
+@memory.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["mnemon", "chatgpt", "claude", "locomo"]),
+    help="What the file is (default: found out by looking).",
+)
+@output.json_option
+@pass_app
+def import_memories(app: App, path: Path, kind: str | None, as_json: bool) -> None:
+    """Read memories from PATH: an export of Mnemon, ChatGPT or Claude, or a LoCoMo file."""
+    from dataclasses import asdict
+
+    from mnemon.memory import transfer
+
+    with app.memory() as opened, output.progress("Reading") as seen:
+        done = transfer.import_file(opened, path, format=kind, progress=seen)
+    counted = asdict(done)
+    if as_json:
+        output.print_json(counted)
+    else:
+        output.print_rows((name.replace("_", " "), str(value)) for name, value in counted.items())
+
+
+@memory.command()
+@output.json_option
+@pass_app
+def stats(app: App, as_json: bool) -> None:
+    """How much is remembered, and what it takes on disk."""
+    with app.memory() as opened:
+        numbers = opened.stats()
+    if as_json:
+        output.print_json(numbers)
+    else:
+        output.print_rows((name.replace("_", " "), str(value)) for name, value in numbers.items())
+
+
+@memory.command()
+@click.option(
+    "--key",
+    "where",
+    type=click.Choice(["auto", "keyring", "file", "passphrase"]),
+    default="auto",
+    show_default=True,
+    help="Where the new key shall live.",
+)
+@output.json_option
+@pass_app
+def rekey(app: App, where: str, as_json: bool) -> None:
+    """Encrypt the memory with a new key; also changes a passphrase, or moves the key."""
+    from mnemon.memory import keys
+
+    def new_passphrase() -> str:
+        return read_passphrase("New passphrase", confirm=True, variable="MNEMON_NEW_PASSPHRASE_FILE")
+
+    with app.memory() as opened:
+        opened.store.rekey(keys.prepare_change(app.home, where, passphrase=new_passphrase))
+    keys.settle(app.home)
+    for session in app.home.sessions.glob("*"):  # sealed with a key that came from the old one
+        session.unlink(missing_ok=True)
+    kind = keys.kind(app.home)
+    if as_json:
+        output.print_json({"key": kind})
+    else:
+        click.echo(f"The memory has a new key ({kind}). Backups made before still open with the old one.")
+
+
+def _parsed(name: str) -> tuple[str, int]:
+    kind, number = name[:1].lower(), name[1:]
+    if kind not in ("m", "f", "c") or not number.isascii() or not number.isdigit():
+        raise InputError(
+            f"{name!r} is no memory.", hint="Names look like m12, f3 or c2; `mnemon memory search` shows them."
+        )
+    if len(number) > 18:  # beyond SQLite's integers
+        raise NotFoundError(f"There is no {name}.", hint="`mnemon memory search` shows what there is.")
+    return kind, int(number)
+
+
+def _described(opened: Memory, kind: str, number: int) -> str:
+    if kind == "c":
+        conversation = opened.messages.conversation(number)
+        return f"c{number}  {conversation.messages} messages: {conversation.title}"
+    text = opened.messages.get(number).text if kind == "m" else opened.facts.get(number).text
+    return f"{kind}{number}  {output.one_line(text)}"
+
+
+def _print_facts(facts: list[Fact], *, as_json: bool, empty: str) -> None:
+    if as_json:
+        output.print_json([_fact_dict(fact) for fact in facts])
+    elif facts:
+        output.print_rows(
+            (fact.memory_id, output.day(fact.valid_from), _until(fact) + output.one_line(fact.text)) for fact in facts
+        )
+    else:
+        output.note(empty)
+
+
+def _until(fact: Fact) -> str:
+    return f"(until {output.day(fact.valid_to)}) " if fact.valid_to else ""
+
+
+def _print_conversations(found: list[Conversation], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json([_conversation_dict(one) for one in found])
+    elif found:
+        output.print_rows(
+            (f"c{one.id}", output.day(one.updated_at), f"{one.messages} messages", output.one_line(one.title))
+            for one in found
+        )
+    else:
+        output.note("There are no conversations yet.")
+
+
+def _print_found(found: list[Recalled]) -> None:
+    if not found:
+        output.note("Nothing found.")
+    output.print_rows(
+        (
+            one.id,
+            output.day(one.source.said_at) if one.source else "",
+            one.source.speaker or one.source.role if one.source else "by hand",
+            output.one_line(one.text),
+        )
+        for one in found
+    )
+
+
+def _fact_dict(fact: Fact) -> dict[str, Any]:
+    return {
+        "id": fact.memory_id,
+        "text": fact.text,
+        "subject": fact.subject,
+        "attribute": fact.attribute,
+        "value": fact.value,
+        "valid_from": output.iso(fact.valid_from),
+        "valid_to": output.iso(fact.valid_to),
+        "reason": fact.reason,
+        "origin": fact.origin,
+        "source": f"m{fact.source_id}" if fact.source_id is not None else None,
+    }
+
+
+def _message_dict(message: Message) -> dict[str, Any]:
+    return {
+        "id": message.memory_id,
+        "conversation": f"c{message.conversation_id}",
+        "role": message.role,
+        "speaker": message.speaker or message.role,
+        "said_at": output.iso(message.said_at),
+        "text": message.text,
+        "status": message.status,
+        "ref": message.ref,
+    }
+
+
+def _conversation_dict(one: Conversation, messages: list[Message] | None = None) -> dict[str, Any]:
+    said = {} if messages is None else {"messages": [_message_dict(message) for message in messages]}
+    return {
+        "id": f"c{one.id}",
+        "title": one.title,
+        "created_at": output.iso(one.created_at),
+        "updated_at": output.iso(one.updated_at),
+        "origin": one.origin,
+        "count": one.messages,
+        **said,
+    }
