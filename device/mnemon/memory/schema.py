@@ -93,6 +93,12 @@ def m0002_facts(db: Database) -> None:
         );
         CREATE INDEX facts_subject ON facts (subject, attribute);
         CREATE INDEX facts_source ON facts (source_id);
+        CREATE TABLE fact_mentions (              -- later messages that said the same again
+            fact_id INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
+            message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            PRIMARY KEY (fact_id, message_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX fact_mentions_message ON fact_mentions (message_id);
         CREATE VIRTUAL TABLE fact_words USING fts5 (
             text, content = 'facts', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
         );
