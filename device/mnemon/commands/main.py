@@ -76,14 +76,14 @@ def cli(ctx: click.Context, root: str | None, model: str | None, debug: bool) ->
     app.root, app.model, app.debug = root or app.root, model or app.model, debug
     if ctx.invoked_subcommand is not None:
         return
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        from mnemon.terminal.app import run
+    with app.assistant() as assistant:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            from mnemon import terminal
 
-        run(app.home, model=app.model, settings=app.settings(), passphrase=app.passphrase)
-    else:
-        from mnemon.commands.talk import answer_lines
+            terminal.run(assistant)
+        else:
+            from mnemon.commands.talk import answer_lines
 
-        with app.assistant() as assistant:
             ctx.exit(answer_lines(assistant))
 
 
