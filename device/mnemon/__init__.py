@@ -1,0 +1,97 @@
+"""Mnemon: a personal assistant that lives on its owner's device and remembers.
+
+>>> from mnemon import Assistant
+>>> with Assistant() as mnemon:
+...     _ = mnemon.ask("My dog is called Biscuit.")
+...     print("Biscuit" in mnemon.ask("What is my dog called?").text)
+True
+
+Names are loaded when they are first used: ``import mnemon`` costs a few milliseconds, not the model's runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnemon.assistant import Assistant
+    from mnemon.chat import Chat
+    from mnemon.errors import (
+        DiskError,
+        DownloadError,
+        InputError,
+        MnemonError,
+        ModelError,
+        NotFoundError,
+        SettingsError,
+        StoreError,
+        TransferError,
+    )
+    from mnemon.memory.records import Conversation, Fact, Message, Recalled, Source
+    from mnemon.settings import Settings
+    from mnemon.turns import Answer, Delta, MemoriesRecalled, Timing, Turn, TurnFinished, TurnStarted
+
+_HOMES = {
+    "Answer": "turns",
+    "Assistant": "assistant",
+    "Chat": "chat",
+    "Conversation": "memory.records",
+    "Delta": "turns",
+    "DiskError": "errors",
+    "DownloadError": "errors",
+    "Fact": "memory.records",
+    "InputError": "errors",
+    "MemoriesRecalled": "turns",
+    "Message": "memory.records",
+    "MnemonError": "errors",
+    "ModelError": "errors",
+    "NotFoundError": "errors",
+    "Recalled": "memory.records",
+    "Settings": "settings",
+    "SettingsError": "errors",
+    "Source": "memory.records",
+    "StoreError": "errors",
+    "Timing": "turns",
+    "TransferError": "errors",
+    "Turn": "turns",
+    "TurnFinished": "turns",
+    "TurnStarted": "turns",
+}
+
+__all__ = [
+    "Answer",
+    "Assistant",
+    "Chat",
+    "Conversation",
+    "Delta",
+    "DiskError",
+    "DownloadError",
+    "Fact",
+    "InputError",
+    "MemoriesRecalled",
+    "Message",
+    "MnemonError",
+    "ModelError",
+    "NotFoundError",
+    "Recalled",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "StoreError",
+    "Timing",
+    "TransferError",
+    "Turn",
+    "TurnFinished",
+    "TurnStarted",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version("mnemon")
+    if name in _HOMES:
+        return getattr(import_module(f"mnemon.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'mnemon' has no attribute {name!r}")

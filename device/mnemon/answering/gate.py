@@ -1,0 +1,194 @@
+"""What a local model may say: its words pass here before anybody sees them.
+
+The gate holds a sentence back while it may turn into a claim about the owner, checks it when it is whole, and lets
+it out or ends the answer. Words that went out are never taken back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mnemon import words
+from mnemon.answering.questions import Asked
+from mnemon.memory.records import Recalled
+from mnemon.runtime.chat_model import Piece
+
+# A claim's least likely token under 10 % means the model was choosing between things to say.
+UNSURE_LOGPROB = -2.3
+
+_SECOND_PERSON = re.compile(r"\byou(?:r|rs|'re|'ve|'d|’re|’ve|’d)?\b", re.IGNORECASE)
+_OFFER = re.compile(
+    r"\byou (?:can|could|may|might|should|would|will|want|need|like to|tell|ask|have to)\b|"
+    r"\b(?:do|did|would|are|have|can|could|will) you\b|\byou(?:'re|’re| are) welcome\b|\bthank you\b|\b(?:help|tell|ask|to|for|with) you\b",
+    re.IGNORECASE,
+)
+_UNKNOWN = re.compile(
+    r"\b(?:don['’]?t|do not|didn['’]?t) (?:know|have|remember|recall)|\b(?:not|n['’]t) (?:sure|told me|mentioned)|"
+    r"\bno (?:memory|record|idea)|\bnot yet\b",
+    re.IGNORECASE,
+)
+_BROKEN = re.compile(
+    r"<\|[^>]*\|?>|<(?:start|end)_of_turn>|\[/?INST\]|</?s>|^\s*(?:user|assistant|system|human)\s*:|"
+    r"(?:what you know about the user|from earlier conversations):|\bthe user(?:'s)?\b|�",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Words an answer may use whatever its sources: how one phrases, not what one claims.
+_PHRASING = frozenset(
+    words.stem(w)
+    for w in """
+    answer call certainly course day earlier favourite find forget give glad good great happen hear help hope idea
+    know last let live like love mean mention mind name new nice note old people person remember right say sorry sound
+    sure talk tell thank think time told update want wonder work year
+    """.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a sentence may be said, and why not."""
+
+    allowed: bool
+    reason: str = ""
+
+
+def says_unknown(text: str) -> bool:
+    """Whether ``text`` says that Mnemon does not know."""
+    return bool(_UNKNOWN.search(text))
+
+
+def is_broken(text: str) -> bool:
+    """Whether ``text`` shows the machinery: role markers, control tokens, the prompt's own headings."""
+    return bool(_BROKEN.search(text))
+
+
+class Sources:
+    """Everything an answer may rest on: the owner's message, what was recalled, what was said in this conversation.
+
+    Args:
+        texts: The sources' words.
+        memories: What was recalled; the days on which it was said may be named too.
+    """
+
+    def __init__(self, texts: Iterable[str], memories: Iterable[Recalled] = ()) -> None:
+        memories = list(memories)
+        parts = [
+            *texts,
+            *(m.text for m in memories),
+            *(f.text for m in memories for f in m.facts if f.valid_to is None),
+        ]
+        for memory in memories:
+            if memory.source is not None:
+                local = memory.source.said_at.astimezone()
+                parts.append(f"{memory.source.speaker} {local.day} {local:%B %Y %A}")
+        self._stems = {words.stem(w) for part in parts for w in words.words(part)}
+        self._numbers = {n for part in parts for n in words.numbers(part)}
+
+    def __contains__(self, word: str) -> bool:
+        return words.stem(word) in self._stems
+
+    def has_number(self, number: str) -> bool:
+        """Whether the number occurs, as written or with its parts."""
+        return number in self._numbers or all(part in self._stems for part in re.split(r"[.,:/]", number) if part)
+
+
+class Gate:
+    """Lets an answer out, a checked sentence at a time.
+
+    Args:
+        asked: What the owner asked.
+        sources: What claims about the owner may rest on.
+        told: The question is about what was told: then every sentence is held and checked.
+        strict: For a model too small to be trusted with wording: every content word of a claim must have a source,
+            not only its names, numbers and dates.
+    """
+
+    def __init__(self, asked: Asked, sources: Sources, *, told: bool, strict: bool) -> None:
+        self._asked = asked
+        self._sources = sources
+        self._told = told
+        self._strict = strict
+        self._sentence = ""
+        self._sent = 0  # characters of the current sentence that are out already
+        self._logprobs: list[float] = []
+        self._before: set[str] = set()
+        self.said = ""
+        self.refusal = ""
+
+    def push(self, piece: Piece) -> Iterator[str]:
+        """Take the next piece; yields the words that may be shown now. Stops yielding after a refusal."""
+        if self.refusal:
+            return
+        self._sentence += piece.text
+        self._logprobs.extend(piece.logprobs)
+        while (end := words.SENTENCE_END.search(self._sentence)) is not None:
+            sentence, rest = self._sentence[: end.end()], self._sentence[end.end() :]
+            yield from self._judge(sentence)
+            if self.refusal:
+                return
+            self._sentence, self._sent = rest, 0
+        if not self._held():
+            yield from self._out(self._sentence)
+
+    def close(self) -> Iterator[str]:
+        """The model has ended: judge what is left."""
+        if not self.refusal and self._sentence.strip():
+            yield from self._judge(self._sentence)
+        self._sentence, self._sent = "", 0
+
+    def _held(self) -> bool:
+        """A sentence waits for its end once it speaks of the owner; with a strict gate, always."""
+        return self._told or self._strict or bool(_SECOND_PERSON.search(self._sentence)) or "<" in self._sentence
+
+    def _judge(self, sentence: str) -> Iterator[str]:
+        verdict = self._check(sentence)
+        self._logprobs.clear()
+        if verdict.allowed:
+            yield from self._out(sentence)
+        else:
+            self.refusal = verdict.reason
+
+    def _out(self, sentence: str) -> Iterator[str]:
+        new = sentence[self._sent :]
+        self._sent = len(sentence)
+        if not self.said:
+            new = new.lstrip()
+        if new:
+            self.said += new
+            yield new
+
+    def _check(self, sentence: str) -> Verdict:
+        if is_broken(sentence):
+            return Verdict(False, "the model lost its thread")
+        flat = " ".join(words.words(sentence)).lower()
+        if flat in self._before:
+            return Verdict(False, "the model began to repeat itself")
+        self._before.add(flat)
+        if says_unknown(sentence):
+            return Verdict(not self._told, "the model did not find it in what was recalled")
+        claim = self._told or (_SECOND_PERSON.search(sentence) and not _OFFER.search(sentence))
+        if not claim:
+            return self._check_values(sentence) if self._strict else Verdict(True)
+        verdict = self._check_values(sentence)
+        if not verdict.allowed:
+            return verdict
+        if self._strict:
+            for word in words.content_words(sentence):
+                if word not in self._sources and word not in _PHRASING and not word[:1].isdigit():
+                    return Verdict(False, f"“{word}” is in none of its sources")
+        if self._told and self._logprobs and min(self._logprobs) < UNSURE_LOGPROB:
+            return Verdict(False, "the model was not sure of its wording")
+        return Verdict(True)
+
+    def _check_values(self, sentence: str) -> Verdict:
+        for number in words.numbers(sentence):
+            if not self._sources.has_number(number):
+                return Verdict(False, f"{number} is in none of its sources")
+        for name in [
+            *words.names(sentence),
+            *(w for w in words.words(sentence) if w.lower() in words.CALENDAR_WORDS),
+        ]:
+            if name not in self._sources and name != "Mnemon":
+                return Verdict(False, f"“{name}” is in none of its sources")
+        return Verdict(True)

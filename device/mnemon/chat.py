@@ -1,0 +1,123 @@
+"""One conversation as a program or a screen uses it: send, regenerate, edit, look back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mnemon.errors import InputError
+from mnemon.memory.messages import Messages
+from mnemon.memory.records import Message
+from mnemon.turns import Turn
+
+if TYPE_CHECKING:
+    from mnemon.assistant import Assistant
+
+MESSAGE_CHARACTERS = 200_000
+"""A longer message is refused: it is a document, and no window of a small model holds it."""
+
+
+class Chat:
+    """A conversation. Get one from :meth:`mnemon.Assistant.chat`.
+
+    Sending, regenerating, editing and retrying are one and the same turn; what was there before stays as a sibling.
+
+    Attributes:
+        conversation_id: Its id in memory; in a temporary chat, an id that means nothing elsewhere.
+        temporary: Nothing of it is written anywhere: it lives in a memory of its own and ends with the program.
+    """
+
+    def __init__(self, assistant: Assistant, messages: Messages, conversation_id: int, *, temporary: bool) -> None:
+        self._assistant = assistant
+        self._messages = messages
+        self.conversation_id = conversation_id
+        self.temporary = temporary
+
+    @property
+    def title(self) -> str:
+        """What the list of conversations calls it: its name, or how it began."""
+        return self._messages.conversation(self.conversation_id).title
+
+    def send(self, text: str) -> Turn:
+        """Say something. It is saved before this returns; iterate the turn for the answer.
+
+        Raises:
+            InputError: Nothing is in it, or more than 200,000 characters.
+        """
+        conversation = self._messages.conversation(self.conversation_id)
+        return self._take_turn(text, parent_id=conversation.leaf_id)
+
+    def edit(self, message_id: int, text: str) -> Turn:
+        """Say one of the owner's messages again in other words; the old branch stays beside the new one."""
+        old = self._messages.get(message_id)
+        if old.role != "owner":
+            raise InputError(f"{old.memory_id} is not a message of yours.", hint="Only your own can be edited.")
+        turn = self._take_turn(text, parent_id=old.parent_id)
+        if not self.temporary:
+            self._assistant.end_facts_of(old.id, reason="the message was edited")
+        return turn
+
+    def regenerate(self, answer_id: int) -> Turn:
+        """Answer the same message again; the old answer stays beside the new one."""
+        answer = self._messages.get(answer_id)
+        if answer.role != "assistant" or answer.parent_id is None:
+            raise InputError(f"{answer.memory_id} is not an answer.", hint="Only answers can be made anew.")
+        question = self._messages.get(answer.parent_id)
+        attempt = len(self._messages.siblings(answer_id))
+        return self._assistant.take_turn(self._messages, question, temporary=self.temporary, attempt=attempt)
+
+    def retry(self) -> Turn | None:
+        """Answer the last message if it has no answer yet or its answer failed; None when there is nothing to do."""
+        branch = self._messages.branch(self.conversation_id)
+        if not branch:
+            return None
+        last = branch[-1]
+        if last.role == "owner":
+            return self._assistant.take_turn(self._messages, last, temporary=self.temporary)
+        if last.role == "assistant" and last.status == "failed":
+            return self.regenerate(last.id)
+        return None
+
+    def messages(self) -> list[Message]:
+        """The branch that is shown, oldest first."""
+        return self._messages.branch(self.conversation_id)
+
+    def siblings(self, message_id: int) -> list[Message]:
+        """The message and what stands beside it (made anew, edited), oldest first."""
+        return self._messages.siblings(message_id)
+
+    def show(self, message_id: int) -> None:
+        """Make the branch through this message the one that is shown."""
+        self._messages.show(message_id)
+
+    def recalled(self, answer_id: int) -> tuple[str, ...]:
+        """The ids of the memories an earlier answer was given."""
+        return self._messages.get(answer_id).recalled
+
+    def _take_turn(self, text: str, *, parent_id: int | None) -> Turn:
+        check_text(text)
+        question = self._messages.add(
+            self.conversation_id,
+            "owner",
+            text,
+            parent_id=parent_id,
+            status="received",
+            said_at=self._assistant.now(),
+        )
+        return self._assistant.take_turn(self._messages, question, temporary=self.temporary)
+
+
+def check_text(text: str) -> None:
+    """Refuse what cannot be a message.
+
+    Raises:
+        InputError: Nothing to read in it, control bytes, or too much.
+    """
+    if not text.strip():
+        raise InputError("The message is empty.", hint="Type something first.")
+    if len(text) > MESSAGE_CHARACTERS:
+        raise InputError(
+            f"The message has {len(text):,} characters; {MESSAGE_CHARACTERS:,} is the most.",
+            hint="Send it in parts.",
+        )
+    if "\x00" in text:
+        raise InputError("The message holds binary data.", hint="Send text only.")

@@ -1,0 +1,110 @@
+"""The layout of a turn: what the model reads, and in which order.
+
+A prompt only ever grows at its end, so that the key-value cache of everything before stays good: the system text
+(who Mnemon is, the profile) does not change within a conversation, each of the owner's messages keeps the notes
+that were put before it (`Message.context`), and new words come last. Models that were trained to read memories in
+the system text (`memory_placement` ``system``, the built-in one) get them there instead, with a short history:
+their prompt is small enough to be read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from mnemon.memory.records import Message, Recalled
+from mnemon.runtime.chat_model import ChatMessage, ModelInfo, Role
+
+IDENTITY = "You are Mnemon, a personal assistant that runs on the user's own device."
+MANNER = (
+    "You remember what the user tells you. Notes from memory come before their messages: rely on them, and never "
+    "state a name, number or date about the user that is not in the notes or the conversation. When you do not know "
+    "something about them, say so. Be brief and warm."
+)
+FACTS_HEADING = "What you know about the user:"
+EPISODES_HEADING = "From earlier conversations:"
+
+# The built-in model was trained on rows of 512 tokens with up to six facts: six short messages leave room for both.
+BRIEF_HISTORY = 6
+NOTE_CHARACTERS = 300
+
+
+def lay_out(
+    info: ModelInfo, history: Sequence[Message], question: Message, memories: Sequence[Recalled], profile: str
+) -> list[ChatMessage]:
+    """The messages to give the model.
+
+    Args:
+        info: The model they are for.
+        history: The conversation before ``question``, oldest first.
+        question: The message to answer; its ``context`` already holds its notes (see :func:`notes`).
+        memories: What was recalled for it, best first; read for placement ``system`` only.
+        profile: A few lines about the owner; read for placement ``message`` only, and constant in a conversation.
+    """
+    if info.memory_placement == "system":
+        said = [ChatMessage(_model_role(m), m.text) for m in history[-BRIEF_HISTORY:] if m.text]
+        if said and said[0].role == "assistant":
+            said = said[1:]
+        system = "\n".join([IDENTITY, *_system_memories(memories, info.memory_limit)])
+        return [ChatMessage("system", system), *said, ChatMessage("user", question.text)]
+    system = f"{IDENTITY} {MANNER}"
+    if profile:
+        system += f"\n\n{FACTS_HEADING}\n{profile}"
+    said = [ChatMessage(_model_role(m), m.context + m.text) for m in history if m.text]
+    return [ChatMessage("system", system), *said, ChatMessage("user", question.context + question.text)]
+
+
+def notes(memories: Sequence[Recalled], now: datetime, *, limit: int) -> str:
+    """What is put before the owner's message for placement ``message``: the day, and what was recalled."""
+    lines = [f"(Today is {now.astimezone():%A} {_iso(now)}.", "Notes from memory, to use only where they help:"]
+    remembered = list(_note_lines(memories, limit))
+    if not remembered:
+        return f"{lines[0]})\n\n"
+    return "\n".join([*lines, *remembered]) + ")\n\n"
+
+
+def _system_memories(memories: Sequence[Recalled], limit: int) -> Iterator[str]:
+    facts: list[str] = []
+    episodes: list[str] = []
+    for line in _note_lines(memories, limit):
+        (episodes if line.startswith("- [") else facts).append(line)
+    if facts:
+        yield FACTS_HEADING
+        yield from facts
+    if episodes:
+        yield EPISODES_HEADING
+        yield from episodes
+
+
+def _note_lines(memories: Sequence[Recalled], limit: int) -> Iterator[str]:
+    """At most ``limit`` lines, best first: a memory's valid facts, or its words with their day when it has none."""
+    seen: set[str] = set()
+    for memory in memories:
+        for line in _lines_of(memory):
+            if line not in seen:
+                seen.add(line)
+                yield line
+            if len(seen) == limit:
+                return
+
+
+def _lines_of(memory: Recalled) -> Iterator[str]:
+    facts = [fact for fact in memory.facts if fact.valid_to is None]
+    if memory.kind == "fact":
+        yield f"- {memory.text}"
+    elif facts:
+        yield from (f"- {fact.text}" for fact in facts)
+    elif memory.source is not None:
+        who = "The user" if memory.source.role == "owner" else memory.source.speaker or "Somebody"
+        flat = " ".join(memory.text.split())
+        cut = flat if len(flat) <= NOTE_CHARACTERS else flat[:NOTE_CHARACTERS].rsplit(" ", 1)[0] + " …"
+        since = "" if memory.valid else " (no longer so)"
+        yield f"- [{_iso(memory.source.said_at)}] {who} said: {cut}{since}"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone().date().isoformat()
+
+
+def _model_role(message: Message) -> Role:
+    return "assistant" if message.role == "assistant" else "user"

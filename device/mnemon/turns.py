@@ -1,0 +1,168 @@
+"""What one turn of conversation gives back: events while it runs, an answer at its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mnemon.memory.records import MessageStatus, Recalled
+from mnemon.runtime.chat_model import GenerationReport
+
+Route = Literal["local", "quoted", "unknown"]
+"""Who found the words: the local model, the owner (quoted), or nobody (Mnemon says it does not know)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a turn took, in milliseconds from its start, and how many tokens went through the model."""
+
+    load_ms: float = 0.0
+    """Waiting for memory and model to be loaded; 0 when they were."""
+    recall_ms: float = 0.0
+    first_token_ms: float = 0.0
+    """From the start of the turn until the first words could be shown."""
+    total_ms: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    answer_tokens: int = 0
+
+    def as_dict(self) -> dict[str, float | int]:
+        """As printed by ``--json``."""
+        return {
+            "load_ms": round(self.load_ms, 1),
+            "recall_ms": round(self.recall_ms, 1),
+            "first_token_ms": round(self.first_token_ms, 1),
+            "total_ms": round(self.total_ms, 1),
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "answer_tokens": self.answer_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer and everything it rests on.
+
+    Attributes:
+        text: What Mnemon said.
+        route: Who found the words.
+        reason: Why that route, in words for the owner.
+        status: ``complete``, or ``stopped`` when the owner ended it.
+        recalled: What was found in memory for it, best first.
+        report: What the model did; None when it was not asked.
+    """
+
+    text: str
+    route: Route
+    reason: str
+    status: MessageStatus
+    conversation_id: int
+    question_id: int
+    answer_id: int
+    recalled: tuple[Recalled, ...]
+    timing: Timing
+    report: GenerationReport | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As printed by ``mnemon ask --json``; the keys are a contract."""
+        return {
+            "answer": self.text,
+            "route": self.route,
+            "route_reason": self.reason,
+            "status": self.status,
+            "conversation": self.conversation_id,
+            "recalled": [memory.as_dict() for memory in self.recalled],
+            "timing": self.timing.as_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The owner's words are saved; the answer has its place."""
+
+    conversation_id: int
+    question_id: int
+    answer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoriesRecalled:
+    """What memory found, best first."""
+
+    memories: tuple[Recalled, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next words of the answer. They are never taken back."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The end of the turn."""
+
+    answer: Answer
+
+
+TurnEvent = TurnStarted | MemoriesRecalled | Delta | TurnFinished
+
+
+class StopSignal:
+    """Carries "stop" from any thread to whatever is running now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._running: Callable[[], None] | None = None
+
+    def __bool__(self) -> bool:
+        return self._stopped
+
+    def attach(self, stop: Callable[[], None]) -> None:
+        """Say what ``set`` has to end from now on; ends it at once when it is already set."""
+        with self._lock:
+            self._running = stop
+            stopped = self._stopped
+        if stopped:
+            stop()
+
+    def set(self) -> None:
+        """Stop, now and for good."""
+        with self._lock:
+            self._stopped = True
+            running = self._running
+        if running is not None:
+            running()
+
+
+class Turn:
+    """A turn under way: iterate for its events, which come as they happen.
+
+    Iterating blocks and may raise any :class:`~mnemon.errors.MnemonError`; the owner's words and what had been
+    answered by then are saved all the same. Leaving the loop early stops the answer.
+    """
+
+    def __init__(self, events: Iterator[TurnEvent], signal: StopSignal) -> None:
+        self._events = events
+        self._signal = signal
+
+    def __iter__(self) -> Iterator[TurnEvent]:
+        return self
+
+    def __next__(self) -> TurnEvent:
+        return next(self._events)
+
+    def stop(self) -> None:
+        """End the answer within one decode and keep what is there. Safe from any thread."""
+        self._signal.set()
+
+    def finish(self) -> Answer:
+        """Run to the end and return the answer."""
+        for event in self:
+            if isinstance(event, TurnFinished):
+                return event.answer
+        raise RuntimeError("a turn ends with TurnFinished or an error")
