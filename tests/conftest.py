@@ -16,7 +16,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", ""}
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``MNEMON_HOME``, ``HOME`` and the platform's folders point into the test's own folder; no other MNEMON_* is set."""
+    """``MNEMON_HOME`` and ``HOME`` point into the test's own folder; no other MNEMON_* or XDG_* is set."""
     for name in os.environ:
         if name.startswith(("MNEMON_", "XDG_")):
             monkeypatch.delenv(name)

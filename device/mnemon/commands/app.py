@@ -16,7 +16,6 @@ from mnemon.paths import Home, home
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
-    from mnemon.memory.memory import Memory
     from mnemon.settings import Settings
 
 PASSPHRASE_FILE = "MNEMON_PASSPHRASE_FILE"  # noqa: S105  # the name of a variable
@@ -67,14 +66,8 @@ class App:
         return load(self.home, overrides=overrides)
 
     def assistant(self) -> Assistant:
-        """An open assistant; a context manager."""
+        """An open assistant; a context manager. Its model is loaded when something is asked of it."""
         return self.opener(self.home.root, model=self.model, settings=self.settings(), passphrase=self.passphrase)
-
-    def memory(self) -> Memory:
-        """The memory alone, without a model."""
-        from mnemon.memory.memory import Memory
-
-        return Memory.open(self.home, self.settings().memory, passphrase=self.passphrase)
 
     def passphrase(self) -> str:
         """The owner's passphrase, asked for twice while there is no memory yet."""

@@ -30,6 +30,7 @@ def ask(app: App, text: str | None, as_json: bool, local: bool, model: str | Non
     words = given(text)
     app.model = model or app.model
     with app.assistant() as assistant:
+        assistant.warm()  # model and embedder load side by side
         latest = [] if new else assistant.memory.messages.conversations(limit=1)
         chat = assistant.chat(latest[0].id if latest else None)
         said = answer(chat, words, stream=not as_json)

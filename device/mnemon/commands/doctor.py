@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -144,6 +145,7 @@ def _key(app: App) -> Iterator[Check]:
 
 def _memory(app: App) -> Iterator[Check]:
     from mnemon.memory import keys
+    from mnemon.memory.memory import Memory
 
     if not app.home.store.exists():
         yield Check("memory", "ok", "none yet")
@@ -151,7 +153,8 @@ def _memory(app: App) -> Iterator[Check]:
     if keys.kind(app.home) == "passphrase" and PASSPHRASE_FILE not in os.environ and not sys.stdin.isatty():
         yield Check("memory", "note", f"{app.home.store} is locked; not looked into.", "Run it in a terminal.")
         return
-    with app.memory() as opened:
+    opened = Memory.open(app.home, app.settings().memory, passphrase=app.passphrase)
+    with closing(opened):
         problems = opened.store.problems()
         size = app.home.store.stat().st_size / 1e6
     for problem in problems:

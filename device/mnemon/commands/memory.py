@@ -49,7 +49,8 @@ def add(app: App, text: str | None, as_json: bool) -> None:
 @pass_app
 def list_memories(app: App, everything: bool, conversations: bool, limit: int, as_json: bool) -> None:
     """The facts that hold, or the conversations; newest first."""
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         if conversations:
             _print_conversations(opened.messages.conversations(limit=limit), as_json=as_json)
         else:
@@ -64,7 +65,8 @@ def list_memories(app: App, everything: bool, conversations: bool, limit: int, a
 def show(app: App, name: str, as_json: bool) -> None:
     """One memory and what it rests on: a message, a fact or a whole conversation."""
     kind, number = _parsed(name)
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         if kind == "c":
             found = _conversation_dict(opened.messages.conversation(number), opened.messages.branch(number))
         elif kind == "m":
@@ -103,7 +105,8 @@ def show(app: App, name: str, as_json: bool) -> None:
 def search(app: App, words: str, limit: int, as_json: bool) -> None:
     """Everything ever said or noted that bears on WORDS, best first."""
     query = given(words)
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         found = opened.search(query, limit=limit)
     if as_json:
         output.print_json([one.as_dict() for one in found])
@@ -125,7 +128,8 @@ def edit(app: App, name: str, text: str | None, as_json: bool) -> None:
             hint=f"Edit one of its facts (`mnemon memory show {name}`), or forget it.",
         )
     words = given(text)
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         fact = opened.facts.edit(number, words)
         opened.index_facts(fact)
     _print_facts([fact], as_json=as_json, empty="")
@@ -142,7 +146,8 @@ def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_jso
     if bool(names) == everything:
         raise InputError("Say what to forget: ids such as m12, f3 or c2, or --everything.")
     parsed = [_parsed(name) for name in names]
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         if everything:
             question = "Forget everything that was ever said? This cannot be undone."
         else:
@@ -172,7 +177,8 @@ def export(app: App, path: Path, encrypt: bool, as_json: bool) -> None:
     from mnemon.memory import transfer
 
     phrase = read_passphrase("Passphrase for the file", confirm=True) if encrypt else None
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         transfer.export(opened, path, passphrase=phrase)
     if as_json:
         output.print_json({"path": str(path.absolute()), "bytes": path.stat().st_size, "encrypted": encrypt})
@@ -198,8 +204,8 @@ def import_memories(app: App, path: Path, kind: str | None, as_json: bool) -> No
 
     from mnemon.memory import transfer
 
-    with app.memory() as opened, output.progress("Reading") as seen:
-        done = transfer.import_file(opened, path, format=kind, progress=seen)
+    with app.assistant() as assistant, output.progress("Reading") as seen:
+        done = transfer.import_file(assistant.memory, path, format=kind, progress=seen)
     counted = asdict(done)
     if as_json:
         output.print_json(counted)
@@ -212,7 +218,8 @@ def import_memories(app: App, path: Path, kind: str | None, as_json: bool) -> No
 @pass_app
 def stats(app: App, as_json: bool) -> None:
     """How much is remembered, and what it takes on disk."""
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         numbers = opened.stats()
     if as_json:
         output.print_json(numbers)
@@ -238,7 +245,8 @@ def rekey(app: App, where: str, as_json: bool) -> None:
     def new_passphrase() -> str:
         return read_passphrase("New passphrase", confirm=True, variable="MNEMON_NEW_PASSPHRASE_FILE")
 
-    with app.memory() as opened:
+    with app.assistant() as assistant:
+        opened = assistant.memory
         opened.store.rekey(keys.prepare_change(app.home, where, passphrase=new_passphrase))
     keys.settle(app.home)
     for session in app.home.sessions.glob("*"):  # sealed with a key that came from the old one

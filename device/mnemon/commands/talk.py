@@ -62,6 +62,7 @@ def answer_lines(assistant: Assistant) -> int:
 
     A line that cannot be used costs one line on standard error and the exit code, never the lines after it.
     """
+    assistant.warm()
     chat = assistant.chat()
     code = 0
     for line in lines(sys.stdin.buffer):

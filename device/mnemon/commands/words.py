@@ -51,15 +51,14 @@ def given(argument: str | None) -> str:
 
 def lines(stream: BinaryIO) -> Iterator[str | InputError]:
     """The lines of ``stream`` as they come, empty ones left out; one that cannot be used comes as its error."""
-    while line := stream.readline(MAX_BYTES + 2):
-        whole = line.endswith(b"\n")
-        if not whole and len(line) > MAX_BYTES:
-            while rest := stream.readline(MAX_BYTES):
-                if rest.endswith(b"\n"):
-                    break
+    longest = MAX_BYTES + len(b"\r\n")
+    while line := stream.readline(longest):
+        rest = line
+        while len(rest) == longest and not rest.endswith(b"\n"):  # too long anyway: only its end is of interest
+            rest = stream.readline(longest)
         if not line.strip():
             continue
         try:
-            yield checked(line)
+            yield checked(line.rstrip(b"\r\n"))
         except InputError as error:
             yield error
