@@ -44,6 +44,13 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.known[name][1]) for name in self.list_commands(ctx)])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that went away is told apart here, before click ends the process for it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(report(error, as_json=False, debug=False)) from error
+
     def main(  # type: ignore[override]  # click's overloads tell apart modes; here there is one
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:

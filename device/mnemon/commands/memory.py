@@ -146,15 +146,15 @@ def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_jso
     if bool(names) == everything:
         raise InputError("Say what to forget: ids such as m12, f3 or c2, or --everything.")
     parsed = [_parsed(name) for name in names]
+    if everything:
+        output.confirm("Forget everything that was ever said? This cannot be undone.", yes=yes)
     with app.assistant() as assistant:
         opened = assistant.memory
         if everything:
-            question = "Forget everything that was ever said? This cannot be undone."
-        else:
-            question = "\n".join([*(_described(opened, *one) for one in parsed), "Forget this for good?"])
-        output.confirm(question, yes=yes)
-        if everything:
             opened.forget_everything()
+        else:
+            described = "\n".join(_described(opened, *one) for one in parsed)
+            output.confirm(f"{described}\nForget this for good?", yes=yes)
         for kind, number in parsed:
             if kind == "c":
                 opened.forget_conversation(number)

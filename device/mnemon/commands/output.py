@@ -105,7 +105,6 @@ def wants_json(arguments: Sequence[str]) -> bool:
 def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     """Tell what went wrong and return the exit code. The only place where errors become text and numbers."""
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        click.echo(err=True)
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         leave_pipe()
