@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mnemon import paths
@@ -19,6 +18,7 @@ from mnemon import settings as settings_module
 from mnemon.answering import evidence as evidence_module
 from mnemon.answering.gate import Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
+from mnemon.background import Background
 from mnemon.chat import Chat, check_text
 from mnemon.errors import MnemonError
 from mnemon.memory.consolidation import consolidate
@@ -30,6 +30,7 @@ from mnemon.memory.store import Store
 from mnemon.profile import Profile
 from mnemon.runtime import prompt
 from mnemon.runtime.chat_model import ChatModel, Generation, GenerationReport, ModelInfo
+from mnemon.runtime.holder import ModelHolder
 from mnemon.turns import (
     Answer,
     Delta,
@@ -46,8 +47,6 @@ from mnemon.turns import (
 if TYPE_CHECKING:
     from mnemon.memory.forgetting import Forgotten
     from mnemon.settings import Settings
-
-log = logging.getLogger(__name__)
 
 RECALL_CANDIDATES = 12
 """Memories looked at for one question; the model is given as many of them as its catalog entry says it can use."""
@@ -101,18 +100,13 @@ class Assistant:
         overrides = {"model": {"name": model}} if model else {}
         self.settings = settings or settings_module.load(self.home, overrides=overrides)
         self.now = now or (lambda: datetime.now(UTC))
-        self._model = chat_model
-        self._owns_model = chat_model is None
-        self._model_lock = threading.Lock()
-        self._load_ms = 0.0
+        self._models = ModelHolder(self._load, self.settings.model.name, chat_model)
         self._temporary: tuple[Store, Messages] | None = None
         self.memory = Memory.open(self.home, self.settings.memory, passphrase=passphrase, now=self.now)
         self.memory.on_forget(self._forget_sessions)
         self.memory.messages.recover()
         self.profile = Profile(self.memory)
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="mnemon-background")
-        self._pending: set[Future[None]] = set()
-        self._closing = threading.Event()
+        self._background = Background()
 
     # -- the conversation ------------------------------------------------------------------------------------------
 
@@ -232,7 +226,7 @@ class Assistant:
             raise
         messages.update(question.id, status="complete")
         if not temporary:
-            self._later(self._remember_what_was_said, question.id)
+            self._background.later(partial(self._remember_what_was_said, question.id))
         yield TurnFinished(
             Answer(
                 text=saved.text,
@@ -244,7 +238,7 @@ class Assistant:
                 answer_id=answer.id,
                 recalled=given,
                 timing=Timing(
-                    load_ms=self._take_load_ms(),
+                    load_ms=self._models.take_load_ms(),
                     recall_ms=recall_ms,
                     first_token_ms=first_ms,
                     total_ms=_ms_since(started),
@@ -344,30 +338,17 @@ class Assistant:
         """After the answer: facts are taken from the owner's words, consolidated, and the profile follows."""
         message = self.memory.messages.get(message_id)
         if self.settings.memory.extract:
-            model = self.model if self._model is not None else None
-            consolidate(self.memory, message, extract(message, model))
+            consolidate(self.memory, message, extract(message, self._models.loaded))
         self.memory.messages.mark_extracted(message_id)
 
-    def _later(self, work: Callable[..., None], *arguments: Any) -> None:
-        def run() -> None:
-            try:
-                if not self._closing.is_set():
-                    work(*arguments)
-            except MnemonError as error:
-                log.warning("background work failed: %s", error.code)
-
-        future = self._background.submit(run)
-        self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
-
     def catch_up(self) -> None:
-        """Take facts from messages whose turn came after a crash or an import, and refresh the profile."""
+        """Take facts from messages that a crash or an import left without, and refresh the profile."""
         for message in self.memory.messages.pending_extraction(1000):
-            self._later(self._remember_what_was_said, message.id)
-        self._later(self._refresh_profile)
+            self._background.later(partial(self._remember_what_was_said, message.id))
+        self._background.later(self._refresh_profile)
 
     def _refresh_profile(self) -> None:
-        self.profile.refresh(self._model)
+        self.profile.refresh(self._models.loaded)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until background work (facts, profile) is done.
@@ -378,7 +359,7 @@ class Assistant:
         Returns:
             Whether all of it is done.
         """
-        return not wait(list(self._pending), timeout).not_done
+        return self._background.wait(timeout)
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -389,17 +370,12 @@ class Assistant:
         Raises:
             ModelError: It is missing, damaged, or not supported.
         """
-        with self._model_lock:
-            if self._model is None:
-                started = time.perf_counter()
-                self._model = self._load(self.settings.model.name)
-                self._load_ms += _ms_since(started)
-            return self._model
+        return self._models.get()
 
     @property
     def model_is_loaded(self) -> bool:
         """Whether :attr:`model` is at hand without loading."""
-        return self._model is not None
+        return self._models.loaded is not None
 
     def use_model(self, name: str) -> ModelInfo:
         """Talk with another model from now on; the old one stays if the new one cannot be loaded.
@@ -407,13 +383,7 @@ class Assistant:
         Raises:
             ModelError: It is missing, damaged, or not supported.
         """
-        new = self._load(name)
-        with self._model_lock:
-            old, owned = self._model, self._owns_model
-            self._model, self._owns_model = new, True
-        if old is not None and owned:
-            old.close()
-        return new.info
+        return self._models.use(name)
 
     def _load(self, name: str) -> ChatModel:
         from mnemon.runtime.catalog import resolve
@@ -426,18 +396,14 @@ class Assistant:
             session_key=self.memory.store.derive_key("sessions"),
         )
 
-    def _take_load_ms(self) -> float:
-        with self._model_lock:
-            spent, self._load_ms = self._load_ms, 0.0
-        return spent
-
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""
         from mnemon.runtime.sessions import remove_all
 
         remove_all(self.home.sessions)
-        if self._model is not None and hasattr(self._model, "forget_all_sessions"):
-            self._model.forget_all_sessions()
+        model = self._models.loaded
+        if model is not None:
+            model.forget_all_sessions()
 
     # -- beginning and end -----------------------------------------------------------------------------------------
 
@@ -453,13 +419,8 @@ class Assistant:
 
     def close(self) -> None:
         """Finish background work that is near its end, then free everything. Calling it again does nothing."""
-        self.wait(timeout=5.0)
-        self._closing.set()
-        self._background.shutdown(wait=True, cancel_futures=True)
-        with self._model_lock:
-            if self._model is not None and self._owns_model:
-                self._model.close()
-            self._model = None
+        self._background.close(patience=5.0)
+        self._models.close()
         if self._temporary is not None:
             self._temporary[0].close()
             self._temporary = None

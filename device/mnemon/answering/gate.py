@@ -21,7 +21,8 @@ UNSURE_LOGPROB = -2.3
 _SECOND_PERSON = re.compile(r"\byou(?:r|rs|'re|'ve|'d|’re|’ve|’d)?\b", re.IGNORECASE)
 _OFFER = re.compile(
     r"\byou (?:can|could|may|might|should|would|will|want|need|like to|tell|ask|have to)\b|"
-    r"\b(?:do|did|would|are|have|can|could|will) you\b|\byou(?:'re|’re| are) welcome\b|\bthank you\b|\b(?:help|tell|ask|to|for|with) you\b",
+    r"\b(?:do|did|would|are|have|can|could|will) you\b|\byou(?:'re|’re| are) welcome\b|\bthank you\b|"
+    r"\b(?:help|tell|ask|to|for|with) you\b",
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(
@@ -31,9 +32,12 @@ _UNKNOWN = re.compile(
 )
 _BROKEN = re.compile(
     r"<\|[^>]*\|?>|<(?:start|end)_of_turn>|\[/?INST\]|</?s>|^\s*(?:user|assistant|system|human)\s*:|"
-    r"(?:what you know about the user|from earlier conversations):|\bthe user(?:'s)?\b|�",
+    r"(?:what you know about the user|from earlier conversations):|�",
     re.IGNORECASE | re.MULTILINE,
 )
+_THE_USER = re.compile(r"\bthe user\b", re.IGNORECASE)
+# Long enough to see a role marker or a "you" at the start of a sentence before any of it is out.
+HELD_CHARACTERS = 24
 # Words an answer may use whatever its sources: how one phrases, not what one claims.
 _PHRASING = frozenset(
     words.stem(w)
@@ -139,7 +143,9 @@ class Gate:
 
     def _held(self) -> bool:
         """A sentence waits for its end once it speaks of the owner; with a strict gate, always."""
-        return self._told or self._strict or bool(_SECOND_PERSON.search(self._sentence)) or "<" in self._sentence
+        if self._told or self._strict or len(self._sentence) < HELD_CHARACTERS:
+            return True
+        return bool(_SECOND_PERSON.search(self._sentence)) or "<" in self._sentence
 
     def _judge(self, sentence: str) -> Iterator[str]:
         verdict = self._check(sentence)
@@ -159,7 +165,7 @@ class Gate:
             yield new
 
     def _check(self, sentence: str) -> Verdict:
-        if is_broken(sentence):
+        if is_broken(sentence) or (self._strict and _THE_USER.search(sentence)):
             return Verdict(False, "the model lost its thread")
         flat = " ".join(words.words(sentence)).lower()
         if flat in self._before:

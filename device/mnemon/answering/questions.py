@@ -37,7 +37,8 @@ _ADVICE = re.compile(
 )
 _PAST = re.compile(
     r"\b(?:before|used to|previous(?:ly)?|former(?:ly)?|old (?:job|flat|house|address|boss|bank|"
-    r"car|number|phone|name|school|place|doctor|dentist)|earlier|originally|back then|in the past|was i|were we|did (?:i|we) use)\b",
+    r"car|number|phone|name|school|place|doctor|dentist)|"
+    r"earlier|originally|back then|in the past|was i|were we|did (?:i|we) use)\b",
     re.IGNORECASE,
 )
 _YES_NO = re.compile(

@@ -169,5 +169,8 @@ class ChatModel(Protocol):
     def count_tokens(self, text: str) -> int:
         """Length of ``text`` in this model's tokens."""
 
+    def forget_all_sessions(self) -> None:
+        """Drop every kept key-value cache, in memory and on disk: what it was made of has been forgotten."""
+
     def close(self) -> None:
         """Stop everything and free the model; calling it again does nothing."""

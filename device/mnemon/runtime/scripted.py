@@ -145,6 +145,9 @@ class ScriptedModel:
         """Words of ``text``."""
         return len(_TOKEN.findall(text))
 
+    def forget_all_sessions(self) -> None:
+        """Nothing to forget: a script has no cache."""
+
     def close(self) -> None:
         """Refuse further calls."""
         self._closed = True

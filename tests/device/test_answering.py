@@ -1,0 +1,176 @@
+"""What is asked, how strong the evidence is, and what a model may say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnemon.answering.evidence import UNKNOWN, day, excerpt, quote, weigh
+from mnemon.answering.gate import Gate, Sources, is_broken, says_unknown
+from mnemon.answering.questions import understand
+from mnemon.memory.records import Recalled, Source
+from mnemon.runtime.chat_model import Piece
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def memory(text: str, *, cosine: float = 0.6, overlap: float = 0.6, valid: bool = True, id: str = "m1") -> Recalled:
+    source = Source(id, 1, "", "owner", datetime(2026, 3, 2, 12, tzinfo=UTC), text)
+    return Recalled(id, "message", text, 1.0, cosine, overlap, source, valid)
+
+
+def let_through(answer: str, *sources: str, told: bool = True, strict: bool = True, logprob: float = -0.1) -> Gate:
+    gate = Gate(understand("what?"), Sources(sources), told=told, strict=strict)
+    shown = ""
+    for word in answer.split(" "):
+        shown += "".join(gate.push(Piece(word + " ", (logprob,))))
+    shown += "".join(gate.close())
+    assert shown == gate.said
+    return gate
+
+
+@pytest.mark.parametrize(
+    ("text", "asks", "of_owner"),
+    [
+        ("What is my dog called?", True, True),
+        ("what's my shoe size", True, True),
+        ("hey, where do we keep the spare key", True, True),
+        ("Remind me who fixes our boiler", True, True),
+        ("morning! just got in from a night shift", False, False),
+        ("My dog is called Biscuit.", False, True),
+        ("what's the capital of France?", True, False),
+        ("Biscuit chewed my slippers again. what should I do?", True, True),
+        ("I've walked the Camino twice", False, True),
+        ("tell me a joke", False, False),
+    ],
+)
+def test_a_question_is_known_by_its_form(text: str, asks: bool, of_owner: bool) -> None:
+    asked = understand(text)
+    assert (asked.asks, asked.of_owner) == (asks, of_owner)
+
+
+def test_advice_and_questions_to_mnemon_are_told_apart_from_what_was_told() -> None:
+    assert understand("should I repaint the shed?").advice
+    assert not understand("where is my shed key?").advice
+    assert understand("can you write a poem?").of_mnemon
+    assert not understand("do you remember my dog's name?").of_mnemon
+    assert understand("where did I live before?").past
+
+
+@given(st.text(max_size=300))
+def test_any_text_can_be_understood_weighed_and_quoted(text: str) -> None:
+    asked = understand(text)
+    weighed = weigh(asked, [memory(text or "x")])
+    assert quote(asked, weighed, NOW)
+
+
+def test_an_unsure_answer_quotes_the_owner_with_the_day() -> None:
+    asked = understand("what chewed my slippers?")
+    weighed = weigh(asked, [memory("Biscuit chewed my slippers again.", cosine=0.8, overlap=0.9)])
+    assert weighed.strength == "strong"
+    assert quote(asked, weighed, NOW) == "You told me on 2 March: “Biscuit chewed my slippers again”."
+
+
+def test_weak_evidence_is_quoted_with_a_hedge_and_none_is_admitted() -> None:
+    asked = understand("what's my shoe size?")
+    weak = weigh(asked, [memory("new shoes hurt like anything", cosine=0.5, overlap=0.4)])
+    assert weak.strength == "weak"
+    assert says_unknown(quote(asked, weak, NOW))
+    assert "new shoes hurt" in quote(asked, weak, NOW)
+    none = weigh(asked, [memory("tea with lemon please", cosine=0.1, overlap=0.0)])
+    assert quote(asked, none, NOW) == UNKNOWN
+
+
+def test_what_no_longer_holds_is_said_to_have_changed() -> None:
+    asked = understand("where do I live?")
+    weighed = weigh(asked, [memory("I live in Leeds", cosine=0.9, overlap=1.0, valid=False)])
+    assert quote(asked, weighed, NOW).endswith("That has changed since.")
+
+
+def test_days_are_said_as_people_say_them() -> None:
+    assert day(datetime(2026, 3, 4, 11, tzinfo=UTC), NOW) == "today"
+    assert day(datetime(2026, 3, 3, 11, tzinfo=UTC), NOW) == "yesterday"
+    assert day(datetime(2025, 3, 2, 11, tzinfo=UTC), NOW) == "on 2 March 2025"
+
+
+def test_a_long_message_is_quoted_where_it_answers() -> None:
+    text = "We had soup. " * 30 + "The spare key is under the flowerpot. " + "Then it rained. " * 30
+    assert "flowerpot" in excerpt("where is the spare key?", text)
+    assert len(excerpt("where is the spare key?", text)) < 260
+
+
+def test_an_answer_from_its_sources_goes_through() -> None:
+    gate = let_through("Your dog is called Biscuit.", "My dog is called Biscuit.")
+    assert gate.said.strip() == "Your dog is called Biscuit."
+    assert not gate.refusal
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Your dog is called Rex.",
+        "You moved in 2019.",
+        "You live in Leeds.",
+        "Your dog was born in March.",
+        "It is 4471.",
+    ],
+)
+def test_a_name_number_or_date_without_a_source_is_never_said(answer: str) -> None:
+    for strict in (True, False):
+        gate = let_through(answer, "My dog is called Biscuit.", strict=strict)
+        assert gate.said == ""
+        assert "none of its sources" in gate.refusal
+
+
+def test_a_strict_gate_wants_a_source_for_every_word_of_a_claim() -> None:
+    assert let_through("Your dog eats slippers.", "My dog is called Biscuit.", strict=True).refusal
+    assert not let_through("Your dog eats slippers.", "My dog is called Biscuit.", strict=False).refusal
+
+
+def test_an_unsure_wording_is_not_said() -> None:
+    gate = let_through("Your dog is called Biscuit.", "My dog is called Biscuit.", logprob=-3.0)
+    assert gate.refusal == "the model was not sure of its wording"
+
+
+def test_what_went_out_stays_and_the_false_sentence_after_it_does_not() -> None:
+    gate = let_through("Your dog is called Biscuit. You live in Leeds.", "My dog is called Biscuit.")
+    assert gate.said.strip() == "Your dog is called Biscuit."
+    assert "Leeds" in gate.refusal
+
+
+def test_a_larger_model_talks_freely_about_the_world() -> None:
+    answer = "Paris is the capital of France. You could visit in May."
+    assert let_through(answer, "what's the capital of France?", told=False, strict=False).said.strip() == answer
+
+
+def test_words_about_the_world_are_shown_as_they_come() -> None:
+    gate = Gate(understand("tell me about bees"), Sources(["tell me about bees"]), told=False, strict=False)
+    assert "".join(gate.push(Piece("Bees dance to show the others", (0.0,)))) == "Bees dance to show the others"
+    assert "".join(gate.push(Piece(" where", (0.0,)))) == " where"
+
+
+@pytest.mark.parametrize(
+    "text", ["<|im_end|>", "ok <|im_start|>user", "User: hello", "What you know about the user:"]
+)
+def test_the_machinery_never_shows(text: str) -> None:
+    assert is_broken(text)
+    assert let_through(text, text, told=False, strict=False).said.strip() in ("", "ok")
+
+
+def test_a_repeated_sentence_ends_the_answer() -> None:
+    gate = let_through("I like music. I like music. I like music.", "music", told=False)
+    assert gate.said.strip() == "I like music."
+
+
+@given(st.lists(st.text(max_size=30), max_size=12), st.booleans(), st.booleans())
+def test_no_text_breaks_the_gate_and_nothing_out_is_taken_back(parts: list[str], told: bool, strict: bool) -> None:
+    gate = Gate(understand("what is my dog called?"), Sources(["Biscuit"]), told=told, strict=strict)
+    shown = ""
+    for part in parts:
+        shown += "".join(gate.push(Piece(part, (-0.5,))))
+        assert gate.said == shown
+    shown += "".join(gate.close())
+    assert gate.said == shown
