@@ -1,0 +1,1 @@
+"""What fills the window: the chat, and what opens above it."""

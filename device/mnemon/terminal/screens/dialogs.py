@@ -1,0 +1,103 @@
+"""Small questions: yes or no, and a line of text."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static, TextArea
+
+
+class Confirm(ModalScreen[bool]):
+    """Asks before something that cannot be undone or that reaches out. Yes has to be said: Enter alone is no."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes", id="confirm.yes"),
+        Binding("n,escape,enter", "answer(False)", "No", id="confirm.no"),
+    ]
+
+    def __init__(self, question: str, details: str = "") -> None:
+        super().__init__()
+        self._question = question
+        self._details = details
+
+    def compose(self) -> ComposeResult:
+        """The question, what it means, and how to answer."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, classes="title", markup=False)
+            if self._details:
+                yield Static(self._details, classes="details", markup=False)
+            yield Static("y yes   n no", classes="keys", markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(yes)
+
+
+class Ask(ModalScreen[str | None]):
+    """Asks for a line of text; Esc leaves everything as it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="ask.cancel")]
+
+    def __init__(self, title: str, text: str = "", *, hint: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        """The title, the line, and how to answer."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title, classes="title", markup=False)
+            if self._hint:
+                yield Static(self._hint, classes="details", markup=False)
+            yield Input(self._text, select_on_focus=False)
+            yield Static("enter save   esc cancel", classes="keys", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Close with the text; nothing written is no answer."""
+        event.stop()
+        if text := event.value.strip():
+            self.dismiss(text)
+
+    def action_cancel(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
+
+
+class Rewrite(ModalScreen[str | None]):
+    """Asks for a message again, with room for several lines; Esc leaves everything as it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s,f2", "save", "Send", id="rewrite.send", priority=True),
+        Binding("escape", "cancel", "Cancel", id="rewrite.cancel", priority=True),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The title, the text, and how to answer."""
+        with Vertical(classes="dialog -tall"):
+            yield Static(self._title, classes="title", markup=False)
+            yield TextArea(self._text, tab_behavior="focus", soft_wrap=True)
+            yield Static("ctrl+s send   esc cancel", classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Start at the end of the text."""
+        area = self.query_one(TextArea)
+        area.move_cursor(area.document.end)
+
+    def action_save(self) -> None:
+        """Close with the text; nothing written is no answer."""
+        if text := self.query_one(TextArea).text.strip():
+            self.dismiss(text)
+
+    def action_cancel(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
