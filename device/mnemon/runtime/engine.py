@@ -1,0 +1,370 @@
+"""llama.cpp as this project uses it: sequences of tokens, decoded once, scored, shifted, saved.
+
+One :class:`Engine` belongs to one thread; only :meth:`Engine.abort` may be called from others. It knows tokens, not
+text, and nothing of conversations: the key-value cache of every sequence is described by the list of its tokens.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mnemon.errors import ModelError
+from mnemon.runtime import native
+from mnemon.runtime.vocabulary import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+
+_SHIFT_MATCH = 32
+"""After dropped turns the cached rest is moved, not decoded again, when at least this many tokens agree."""
+
+
+class DecodeAborted(Exception):
+    """The abort flag was raised; what was decoded before it is kept and accounted for."""
+
+
+class CacheFull(Exception):
+    """The key-value cache has no room for these tokens: drop a sequence and try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """How a prompt got into the cache: tokens found there, tokens moved there, tokens decoded."""
+
+    cached: int
+    shifted: int
+    decoded: int
+
+
+def usable_cores() -> int:
+    """CPU cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        return os.cpu_count() or 1
+
+
+class Engine:
+    """A context on a model: a key-value cache shared by several sequences.
+
+    Args:
+        model: The loaded model; must outlive the engine.
+        cells: Tokens the cache can hold, all sequences together.
+        sequences: How many sequences there may be, numbered from 0.
+        threads: CPU threads of a decode; 0 means every usable core.
+        batch: Tokens decoded in one call, also the longest stretch that cannot be interrupted by taking turns.
+
+    Raises:
+        ModelError: There is not enough memory for the cache.
+    """
+
+    def __init__(self, model: Model, *, cells: int, sequences: int = 4, threads: int = 0, batch: int = 512) -> None:
+        import numpy as np
+
+        lib = self._lib = native.library()
+        self.model = model
+        self.cells = cells
+        self.batch = min(batch, cells)
+        self.threads = threads or usable_cores()
+        self._numpy = np
+        self._flag = native.AbortFlag()
+        params = lib.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_batch = params.n_ubatch = self.batch
+        params.n_seq_max = sequences
+        params.n_threads = params.n_threads_batch = self.threads
+        params.kv_unified = True  # sequences share the cells, and a copy of a prefix costs nothing
+        params.swa_full = True  # without it a prefix cannot be cut back in models with a sliding window
+        params.no_perf = True
+        params.abort_callback = self._flag.callback
+        params.abort_callback_data = self._flag.data
+        handle = lib.llama_init_from_model(model.handle, params)
+        if not handle:
+            raise ModelError(
+                f"There is not enough memory for a window of {cells} tokens.",
+                hint="Set model.context to a smaller number, or choose a smaller model.",
+            )
+        self._handle: Any = handle
+        self._memory = lib.llama_get_memory(handle)
+        self._tokens: list[list[int]] = [[] for _ in range(sequences)]
+        self._buffers(self.batch, sequences)
+        self._view_at = 0
+        self._view: Any = None
+        self._scratch = np.empty(model.size, np.float32)
+        self.can_shift = bool(lib.llama_memory_can_shift(self._memory))
+        self.decodes = 0
+        """Calls of ``llama_decode`` so far; tells an owner whether the logits are still its own."""
+
+    def _buffers(self, size: int, sequences: int) -> None:
+        """Batch arrays made once: building them per token cost more than the sampling."""
+        self._batch_tokens = (ctypes.c_int32 * size)()
+        self._batch_pos = (ctypes.c_int32 * size)()
+        self._batch_counts = (ctypes.c_int32 * size)(*([1] * size))
+        self._batch_logits = (ctypes.c_int8 * size)()
+        self._ids = [(ctypes.c_int32 * 1)(i) for i in range(sequences)]
+        pointer = ctypes.POINTER(ctypes.c_int32)
+        self._batch_ids = [(pointer * size)(*([ctypes.cast(i, pointer)] * size)) for i in self._ids]
+        self._native_batches = [
+            self._lib.llama_batch(
+                n_tokens=0,
+                token=self._batch_tokens,
+                pos=self._batch_pos,
+                n_seq_id=self._batch_counts,
+                seq_id=ids,
+                logits=self._batch_logits,
+            )
+            for ids in self._batch_ids
+        ]
+
+    # -- what is cached ---------------------------------------------------------------------------------------
+
+    def tokens(self, sequence: int) -> Sequence[int]:
+        """The tokens whose keys and values the sequence holds, in order."""
+        return self._tokens[sequence]
+
+    @property
+    def free_cells(self) -> int:
+        """Tokens that still fit."""
+        return self.cells - sum(map(len, self._tokens))
+
+    def drop(self, sequence: int) -> None:
+        """Empty a sequence."""
+        self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self._tokens[sequence] = []
+
+    def truncate(self, sequence: int, length: int) -> None:
+        """Keep the first ``length`` tokens; a model that cannot cut back (recurrent ones) loses all of them."""
+        tokens = self._tokens[sequence]
+        if length >= len(tokens):
+            return
+        if length and self._lib.llama_memory_seq_rm(self._memory, sequence, length, -1):
+            del tokens[length:]
+        else:
+            self.drop(sequence)
+
+    def copy(self, source: int, target: int) -> None:
+        """Make ``target`` hold the same tokens as ``source``, sharing their cells."""
+        self.drop(target)
+        self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._tokens[target] = list(self._tokens[source])
+
+    # -- decoding ---------------------------------------------------------------------------------------------
+
+    def prefill(self, sequence: int, tokens: Sequence[int], *, shift: bool = False) -> Prefill:
+        """Make the sequence hold exactly ``tokens`` and have the logits after the last one ready.
+
+        Only what the cache has not seen is decoded; the last token always is, for its logits.
+
+        Args:
+            sequence: Which one.
+            tokens: At least one.
+            shift: The caller left out turns from the middle: move the cached rest down instead of decoding it.
+
+        Raises:
+            DecodeAborted: :meth:`abort` was called; what was decoded is kept.
+            CacheFull: No room.
+        """
+        wanted = list(tokens)
+        cached = _common(self._tokens[sequence], wanted)
+        moved = self._shift(sequence, wanted, cached) if shift and self.can_shift else 0
+        held = min(cached + moved, len(wanted) - 1)
+        self.truncate(sequence, held)
+        held = len(self._tokens[sequence])
+        self.decode(sequence, wanted[held:])
+        return Prefill(min(held, cached), max(0, held - cached), len(wanted) - held)
+
+    def decode(self, sequence: int, tokens: Sequence[int]) -> None:
+        """Append ``tokens`` to the sequence; afterwards :meth:`logits` are those after the last one.
+
+        Raises:
+            DecodeAborted: :meth:`abort` was called; what was decoded is kept.
+            CacheFull: No room.
+        """
+        for start in range(0, len(tokens), self.batch):
+            part = tokens[start : start + self.batch]
+            self._decode(sequence, part, all_logits=False, last=start + len(part) == len(tokens))
+
+    def step(self, sequence: int, token: int) -> None:
+        """:meth:`decode` of one token, without the detours: 4 µs of Python."""
+        held = self._tokens[sequence]
+        self._batch_tokens[0] = token
+        self._batch_pos[0] = len(held)
+        self._batch_logits[0] = 1
+        batch = self._native_batches[sequence]
+        batch.n_tokens = 1
+        self.decodes += 1
+        status = self._lib.llama_decode(self._handle, batch)
+        if status:
+            self._failed(sequence, status)
+        held.append(token)
+
+    def scores(self, sequence: int, tokens: Sequence[int]) -> list[float]:
+        """Log-probability in nats of each of ``tokens``, were they to follow; the sequence then holds them.
+
+        The logits before the first one must be ready, as they are after :meth:`prefill`.
+        """
+        if not tokens:
+            return []
+        found = [self.logprob(tokens[0])]
+        for start in range(0, len(tokens) - 1, self.batch):
+            part = tokens[start : min(start + self.batch, len(tokens) - 1)]
+            self._decode(sequence, part, all_logits=True, last=True)
+            for i in range(len(part)):
+                found.append(self.logprob(tokens[start + i + 1], row=i))
+        return found
+
+    def _decode(self, sequence: int, tokens: Sequence[int], *, all_logits: bool, last: bool) -> None:
+        held = self._tokens[sequence]
+        count = len(tokens)
+        self._batch_tokens[:count] = list(tokens)
+        self._batch_pos[:count] = list(range(len(held), len(held) + count))
+        ctypes.memset(self._batch_logits, int(all_logits), count)
+        if last:
+            self._batch_logits[count - 1] = 1
+        batch = self._native_batches[sequence]
+        batch.n_tokens = count
+        self.decodes += 1
+        status = self._lib.llama_decode(self._handle, batch)
+        if status:
+            self._failed(sequence, status)
+        held.extend(tokens)
+
+    def _failed(self, sequence: int, status: int) -> None:
+        """Bring our list of tokens in line with what llama.cpp kept, and say what happened."""
+        self.truncate(sequence, self._lib.llama_memory_seq_pos_max(self._memory, sequence) + 1)
+        self._lib.llama_memory_seq_rm(self._memory, sequence, len(self._tokens[sequence]), -1)
+        if status == 2:
+            raise DecodeAborted
+        if status == 1:
+            raise CacheFull
+        raise ModelError(
+            f"llama.cpp could not decode ({status}): {native.last_error()}.",
+            hint="Try again, or choose another model.",
+        )
+
+    def _shift(self, sequence: int, wanted: list[int], cached: int) -> int:
+        """Cut dropped turns out of the cache and move what follows down; tokens that could be kept so."""
+        held = self._tokens[sequence]
+        probe = wanted[cached : cached + _SHIFT_MATCH]
+        start = _find(held, probe, cached + 1) if len(probe) == _SHIFT_MATCH else -1
+        if start < 0:
+            return 0
+        matched = _common(held[start:], wanted[cached:])
+        lib, memory = self._lib, self._memory
+        if not lib.llama_memory_seq_rm(memory, sequence, cached, start):
+            return 0
+        lib.llama_memory_seq_add(memory, sequence, start, -1, cached - start)
+        del held[cached:start]
+        return matched
+
+    # -- logits -----------------------------------------------------------------------------------------------
+
+    def logits(self, row: int = -1) -> Floats:
+        """The logits of the last decode: a view that the next decode overwrites."""
+        pointer = self._lib.llama_get_logits_ith(self._handle, row)
+        address = ctypes.cast(pointer, ctypes.c_void_p).value or 0
+        if not address:
+            raise ModelError("There are no logits to read.", hint="Decode something first.")
+        if address != self._view_at:
+            pointer = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
+            self._view = self._numpy.ctypeslib.as_array(pointer, (self.model.size,))
+            self._view_at = address
+        view: Floats = self._view
+        return view
+
+    def logprob(self, token: int, *, row: int = -1) -> float:
+        """Log-probability in nats of ``token`` under the logits of the last decode, at temperature 1."""
+        logits = self.logits(row)
+        return float(logits[token]) - self.log_total(logits, float(logits.max()))
+
+    def log_total(self, logits: Floats, largest: float) -> float:
+        """``log(sum(exp(logits)))``; the caller has the largest at hand."""
+        np, scratch = self._numpy, self._scratch
+        np.subtract(logits, largest, out=scratch)
+        np.exp(scratch, out=scratch)
+        return largest + math.log(float(np.add.reduce(scratch)))
+
+    # -- state ------------------------------------------------------------------------------------------------
+
+    def save(self, sequence: int) -> bytearray:
+        """Keys and values of a sequence, as llama.cpp writes them; only this build can read them back."""
+        size = self._lib.llama_state_seq_get_size(self._handle, sequence)
+        state = bytearray(size)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        written = self._lib.llama_state_seq_get_data(self._handle, buffer, size, sequence)
+        del buffer
+        if not written:
+            raise ModelError("The state of the conversation could not be read.", hint="Try again.")
+        del state[written:]
+        return state
+
+    def restore(self, sequence: int, state: bytes | bytearray, tokens: Sequence[int]) -> bool:
+        """Put back what :meth:`save` gave; False, and an empty sequence, when it does not fit this context."""
+        self.drop(sequence)
+        size = len(state)
+        if isinstance(state, bytes):
+            buffer: Any = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
+        else:
+            buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        read = self._lib.llama_state_seq_set_data(self._handle, buffer, size, sequence)
+        if read != size or self._lib.llama_memory_seq_pos_max(self._memory, sequence) + 1 != len(tokens):
+            self.drop(sequence)
+            return False
+        self._tokens[sequence] = list(tokens)
+        return True
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    @property
+    def handle(self) -> Any:
+        """The native ``llama_context``, for samplers and adapters."""
+        return self._handle
+
+    def abort(self) -> None:
+        """End the decode that is running, or the next one; from any thread. Stays until :meth:`resume`."""
+        self._flag.raise_()
+
+    def resume(self) -> None:
+        """Let decodes run again."""
+        self._flag.lower()
+
+    def close(self) -> None:
+        """Free the cache; calling it again does nothing. The model stays."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._lib.llama_free(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))
+
+
+def _find(tokens: list[int], probe: list[int], start: int) -> int:
+    """Where ``probe`` occurs in ``tokens`` from ``start`` on, or -1."""
+    hay, needle = array.array("i", tokens).tobytes(), array.array("i", probe).tobytes()
+    at = hay.find(needle, 4 * start)
+    while at >= 0 and at % 4:
+        at = hay.find(needle, at + 1)
+    return at // 4 if at >= 0 else -1

@@ -1,0 +1,90 @@
+"""llama.cpp, brought up quietly: its log goes to :mod:`logging`, never to the terminal.
+
+Only the low-level ctypes functions of llama-cpp-python are used. Its high-level ``Llama`` redirects file
+descriptors 1 and 2 of the whole process while it loads, which would blind the terminal app.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import os
+from typing import Any
+
+logger = logging.getLogger("mnemon.llama_cpp")
+logger.addHandler(logging.NullHandler())  # without it Python prints warnings to stderr when nobody set up logging
+
+_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.DEBUG}
+_ERROR, _CONTINUED = 3, 5
+
+
+class _Log:
+    """Turns llama.cpp's fragments into log records and keeps the last error: all that says why a load failed."""
+
+    def __init__(self) -> None:
+        self.last_error = ""
+        self._level = 0
+        self._line = ""
+
+    def __call__(self, level: int, text: bytes | None, _user_data: object) -> None:
+        if level != _CONTINUED:
+            self._level, self._line = level, ""
+        self._line += (text or b"").decode("utf-8", "replace")
+        if not self._line.endswith("\n"):
+            return
+        line, self._line = self._line.strip(), ""
+        if self._level == _ERROR and line:
+            self.last_error = line.split(": ", 1)[-1]
+        if line:
+            logger.log(_LEVELS.get(self._level, logging.DEBUG), "%s", line)
+
+
+_log = _Log()
+
+
+@functools.cache
+def library() -> Any:
+    """The ctypes bindings, with the log bridged and the back ends started. Importing them takes some 0.15 s."""
+    import llama_cpp.llama_cpp as bindings
+
+    callback = bindings.llama_log_callback(_log)
+    bindings.llama_log_set(callback, None)
+    library.callback = callback  # type: ignore[attr-defined]  # native code holds the pointer as long as we live
+    bindings.llama_backend_init()
+    return bindings
+
+
+def last_error() -> str:
+    """What llama.cpp complained about last, for the message of an exception."""
+    return _log.last_error
+
+
+class AbortFlag:
+    """A flag that stops a running decode, raised from any thread.
+
+    llama.cpp asks its abort callback before every node of the graph. A Python callback would take the GIL some
+    200 times a token; C's ``strlen`` on a one-byte string answers the same question in nanoseconds:
+    0 while the byte is zero, 1 once it is set.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = (ctypes.c_char * 2)()
+        runtime = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
+        self.callback = ctypes.cast(runtime.strlen, library().ggml_abort_callback)
+
+    @property
+    def data(self) -> ctypes.c_void_p:
+        """What the callback has to be given."""
+        return ctypes.cast(self._bytes, ctypes.c_void_p)
+
+    def raise_(self) -> None:
+        """Stop the decode that is running, or the next one."""
+        self._bytes[0] = b"\x01"
+
+    def lower(self) -> None:
+        """Let decodes run again."""
+        self._bytes[0] = b"\x00"
+
+    def __bool__(self) -> bool:
+        return bool(self._bytes[0] != b"\x00")
