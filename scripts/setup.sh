@@ -88,7 +88,13 @@ if [ -x "$venv/bin/python" ] && [ -x "$venv/bin/mnemon" ] && stamped | cmp -s - 
   exit 0
 fi
 
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+# The programs in an environment know its place by heart: after a move they have to be made anew.
+moved=false
+for old in "$venv"/.installed-*; do
+  [ ! -f "$old" ] || [ "$(head -n 1 "$old")" = "$PWD" ] || moved=true
+done
+
+if $moved || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
   check_machine
   say "Making $venv with $("$python" --version) ..."
   rm -rf "$venv"
