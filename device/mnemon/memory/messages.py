@@ -24,9 +24,11 @@ _MESSAGE = (
     "SELECT id, conversation_id, parent_id, role, speaker, text, said_at, status, model, route, ref, context,"
     " recalled FROM messages"
 )
+# A conversation without a name is called by how it began, read anew each time: a copy would outlive forgetting.
 _CONVERSATION = (
-    "SELECT id, title, created_at, updated_at, leaf_id, origin,"
-    " (SELECT count(*) FROM messages WHERE conversation_id = conversations.id) AS messages FROM conversations"
+    "SELECT id, coalesce(nullif(title, ''), (SELECT substr(trim(text), 1, 120) FROM messages WHERE conversation_id ="
+    " conversations.id AND role <> 'assistant' ORDER BY id LIMIT 1), '') AS title, created_at, updated_at, leaf_id,"
+    " origin, (SELECT count(*) FROM messages WHERE conversation_id = conversations.id) AS messages FROM conversations"
 )
 
 
