@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess  # noqa: S404 - native clipboard tools are programs; they get text on stdin, never a shell
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass

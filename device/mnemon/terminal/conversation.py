@@ -32,9 +32,7 @@ class OpenConversation:
         unanswered: The owner's last message when its answer failed or never came.
     """
 
-    def __init__(
-        self, assistant: Assistant, conversation_id: int | None = None, *, temporary: bool = False
-    ) -> None:
+    def __init__(self, assistant: Assistant, conversation_id: int | None = None, *, temporary: bool = False) -> None:
         self._assistant = assistant
         self._chat: Chat | None = None
         self._id = conversation_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess  # noqa: S404 - the editor the owner chose is a program
+import subprocess
 import tempfile
 from pathlib import Path
 

@@ -115,7 +115,7 @@ def check(own: Mapping[str, str], *, enter_sends: bool = True) -> tuple[dict[str
     for command_id in list(wanted):
         if other := _clash(command_id, accepted):
             problems.append(
-                f"terminal.keymap: {command_id} = {wanted[command_id]!r} is already the key of {other}. Choose another."
+                f"terminal.keymap: {command_id} = {wanted[command_id]!r}: that is the key of {other}. Choose another."
             )
             del accepted[command_id]
             if command_id in start:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
-from textual.widgets import Footer, Markdown, OptionList, Static
+from textual.widgets import Footer, Markdown, Static
 
 from mnemon.memory.records import Message
-from mnemon.terminal import conversation as conversations
-from mnemon.terminal import editor, markdown_export, memory_view
+from mnemon.terminal import editor, markdown_export
 from mnemon.terminal.conversation import OpenConversation
-from mnemon.terminal.screens.base import Connected
-from mnemon.terminal.screens.chat_turns import ChatTurns
-from mnemon.terminal.screens.dialogs import Ask, Confirm, Rewrite
-from mnemon.terminal.text import code_blocks, one_line
+from mnemon.terminal.screens.chat_memory import MemoryScreen
+from mnemon.terminal.screens.dialogs import Ask, Rewrite
+from mnemon.terminal.text import code_blocks
 from mnemon.terminal.widgets.composer import Composer
 from mnemon.terminal.widgets.memory_panel import MemoryPanel
-from mnemon.terminal.widgets.message_view import MessageView
 from mnemon.terminal.widgets.status_bar import StatusBar
 from mnemon.terminal.widgets.transcript import Transcript
 
@@ -30,14 +26,14 @@ if TYPE_CHECKING:
     from mnemon.assistant import Assistant
 
 
-class ChatScreen(ChatTurns, Connected, Screen[None]):
+class ChatScreen(MemoryScreen):
     """One conversation at a time. Esc always leads one step back: to the input, to the end, to a stopped answer."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (16, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - as Textual declares it
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Stop", id="chat.stop", tooltip="Leave a selection or the scrolled view, then stop"),
+        Binding("escape", "back", "Back", id="chat.stop", tooltip="Back to the input; then stop the answer"),
         Binding("ctrl+o,f2", "conversations", "Chats", id="chat.conversations", tooltip="List of conversations"),
         Binding("f3", "memory", "Memory", id="chat.memory", tooltip="Memory panel"),
         Binding("ctrl+n", "new", "New", id="chat.new", tooltip="New chat"),
@@ -59,10 +55,7 @@ class ChatScreen(ChatTurns, Connected, Screen[None]):
     ]
 
     def __init__(self, assistant: Assistant) -> None:
-        super().__init__()
-        self.conversation = OpenConversation(assistant)
-        self._panel_wanted = {"wide": False, "narrow": False}
-        self._panel_target: Message | None = None
+        super().__init__(assistant)
         self._copied_code: tuple[int, int] | None = None
 
     def compose(self) -> ComposeResult:
@@ -78,73 +71,11 @@ class ChatScreen(ChatTurns, Connected, Screen[None]):
 
     def on_mount(self) -> None:
         """Go on where the owner left, and load the model while they may already type."""
-        self._panel_wanted["wide"] = self.assistant.settings.terminal.memory_panel
         self.composer.focus()
-        self.place_panel()
         self.resume()
         self.mnemon.load_model()
 
-    @property
-    def transcript(self) -> Transcript:
-        """The messages."""
-        return self.query_one(Transcript)
-
-    @property
-    def composer(self) -> Composer:
-        """The input."""
-        return self.query_one(Composer)
-
-    @property
-    def panel(self) -> MemoryPanel:
-        """The memory panel."""
-        return self.query_one(MemoryPanel)
-
-    @property
-    def status(self) -> StatusBar:
-        """The status line."""
-        return self.query_one(StatusBar)
-
-    def notice(self, line: str = "") -> None:
-        """Say one thing above the input until the owner does something else."""
-        note = self.query_one("#notice", Static)
-        note.update(line)
-        note.display = bool(line)
-
     # -- which conversation ----------------------------------------------------------------------------------------
-
-    @work(exclusive=True, group="conversation")
-    async def resume(self) -> None:
-        """Open the conversation the owner had last."""
-        with self.reporting():
-            found = await self.blocking(conversations.newest, self.assistant)
-            await self._open(OpenConversation(self.assistant, found))
-
-    @work(exclusive=True, group="conversation")
-    async def open(self, conversation: OpenConversation, *, at: int | None = None) -> None:
-        """Show another conversation; an answer under way is stopped and kept."""
-        with self.reporting():
-            if (runner := self.leave_turn()) is not None:
-                await self.blocking(runner.join, 3.0)
-            await self._open(conversation)
-            view = next((v for v in self.transcript.views if v.message and v.message.id == at), None)
-            if view is not None:
-                self.transcript.release_anchor()
-                view.focus()
-
-    async def _open(self, conversation: OpenConversation) -> None:
-        branch = await self.blocking(conversation.branch)
-        sent = await self.blocking(conversations.sent_before, self.assistant, conversation.conversation_id)
-        self.conversation = conversation
-        self.set_class(conversation.temporary, "-temporary")
-        self.status.temporary = conversation.temporary
-        self.status.route = ""
-        self.status.dropped = 0
-        await self.transcript.show(branch, temporary=conversation.temporary)
-        self.composer.set_history(sent)
-        self.notice()
-        if conversation.unanswered is not None:
-            self.notice(f"Your last message has no answer yet. {self.key_of('chat.regenerate')} tries again.")
-        self.look_at_answer()
 
     def action_new(self) -> None:
         """Start a new chat."""
@@ -230,15 +161,13 @@ class ChatScreen(ChatTurns, Connected, Screen[None]):
                 shown = next((v for v in self.transcript.views if v.message and v.message.id == other), None)
                 if selected and shown is not None:
                     shown.focus()
-                self.look_at_answer()
+                self.post_message(self.Settled())
 
     # -- looking around --------------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
         """One step back: from a selection to the input, from an earlier place to the end, then stop the answer."""
-        if self.has_class("-narrow") and self._panel_wanted["narrow"]:
-            self._panel_wanted["narrow"] = False
-            self.place_panel()
+        if self.close_narrow_panel():
             self.composer.focus()
         elif not self.composer.has_focus or not self.transcript.following:
             self.composer.focus()
@@ -279,101 +208,10 @@ class ChatScreen(ChatTurns, Connected, Screen[None]):
         """Show answers as they were written, or as Markdown."""
         await self.transcript.set_raw(not self.transcript.raw)
 
-    @on(events.DescendantFocus)
-    def focus_moved(self) -> None:
-        """The memory panel follows the selection."""
-        if self.transcript.selected is not None:
-            self.look_at_answer()
-
-    @on(events.Resize)
-    def resized(self) -> None:
-        """The panel's place depends on the width, which is known after the layout."""
-        self.call_after_refresh(self.place_panel)
-
     @on(Markdown.LinkClicked)
     async def link_clicked(self, event: Markdown.LinkClicked) -> None:
         """A model wrote the link: copy it, and let the owner decide."""
         await self.mnemon.copy(event.href, "the link")
-
-    # -- the memory behind the answer ------------------------------------------------------------------------------
-
-    def place_panel(self) -> None:
-        """Show or hide the memory panel, beside the transcript or in its place."""
-        narrow = self.has_class("-narrow")
-        shown = self._panel_wanted["narrow" if narrow else "wide"]
-        self.panel.display = shown
-        self.transcript.display = not (narrow and shown)
-
-    def action_memory(self) -> None:
-        """Open the panel and go to it; from within it, close it."""
-        place = "narrow" if self.has_class("-narrow") else "wide"
-        within = self.panel.display and any(node is self.panel for node in (self.focused or self).ancestors_with_self)
-        empty = self.panel.query_one(OptionList).disabled
-        if self.panel.display and (within or empty):
-            self._panel_wanted[place] = False
-            self.composer.focus()
-        else:
-            self._panel_wanted[place] = True
-            self.call_after_refresh(self.panel.focus_list)
-        self.place_panel()
-        if place == "wide":
-            self.mnemon.save("terminal", "memory_panel", self._panel_wanted["wide"])
-
-    @work(exclusive=True, group="panel")
-    async def look_at_answer(self) -> None:
-        """Show what the selected answer, or the last one, rests on."""
-        with self.reporting():
-            view = self._answer_view()
-            answer = view.message if view else None
-            entries = []
-            if answer is not None:
-                entries = await self.blocking(memory_view.look_up, self.assistant.memory, answer.recalled)
-            self.panel.show(answer, entries)
-
-    @on(MemoryPanel.EditWanted)
-    @work
-    async def edit_memory(self, event: MemoryPanel.EditWanted) -> None:
-        """Change what is known. What was said stays as it was said; facts begin and end."""
-        fact, source = event.fact, event.entry.message
-        if fact is None and event.entry.facts:
-            self.notice("What you said stays as you said it. Choose one of the facts taken from it, or forget it.")
-            return
-        if fact is not None:
-            asked = Ask("Edit this memory", fact.text, hint="The old one stays as history; the new one holds from now.")
-        else:
-            asked = Ask("What follows from it?", source.text if source else "", hint="Written as a fact of its own.")
-        text = await self.app.push_screen_wait(asked)
-        if not text or (fact is not None and text == fact.text):
-            return
-        memory = self.assistant.memory
-
-        def change() -> None:
-            if fact is not None:
-                changed = memory.facts.edit(fact.id, text)
-            else:
-                changed = memory.facts.add(text, source_id=source.id if source else None, origin="owner")
-            memory.index_facts(changed)
-
-        with self.reporting():
-            await self.blocking(change)
-            self.mnemon.say("Changed.")
-        self.look_at_answer()
-
-    @on(MemoryPanel.ForgetWanted)
-    @work
-    async def forget_memory(self, event: MemoryPanel.ForgetWanted) -> None:
-        """Forget for good, after asking."""
-        details = f"“{one_line(event.words, 200)}”\nWhat rests on it is erased with it. This cannot be undone."
-        if await self.app.push_screen_wait(Confirm("Forget this?", details)):
-            with self.reporting():
-                await self.blocking(self.assistant.forget, event.memory_id)
-                self.mnemon.say("Forgotten.")
-                await self.reload()
-
-    @on(MemoryPanel.OpenWanted)
-    def open_source(self, event: MemoryPanel.OpenWanted) -> None:
-        """Go to where it was said."""
-        self.open(OpenConversation(self.assistant, event.message.conversation_id), at=event.message.id)
 
     # -- taking it away --------------------------------------------------------------------------------------------
 
@@ -414,28 +252,11 @@ class ChatScreen(ChatTurns, Connected, Screen[None]):
         chosen = await self.app.push_screen_wait(Ask("Export to", str(path), hint=hint))
         if chosen:
             with self.reporting():
-                await self.blocking(
-                    markdown_export.write, Path(chosen), markdown_export.to_markdown(title, branch)
-                )
+                await self.blocking(markdown_export.write, Path(chosen), markdown_export.to_markdown(title, branch))
                 self.mnemon.say(f"Written to {chosen}.")
-
-    # -- small things ----------------------------------------------------------------------------------------------
-
-    def key_of(self, command_id: str) -> str:
-        """The first key of a command, as people write it."""
-        return self.mnemon.key_of(command_id)
-
-    def _answer_view(self) -> MessageView | None:
-        selected = self.transcript.selected
-        if selected is None or selected.role == "assistant":
-            return selected or self.transcript.last_answer
-        views = self.transcript.views
-        after = views[views.index(selected) + 1 :]
-        return next((view for view in after if view.role == "assistant"), None)
 
     def _question(self) -> Message | None:
         selected = self.transcript.selected
         views = self.transcript.views
         upto = views[: views.index(selected) + 1] if selected in views else views
-        found = next((v.message for v in reversed(upto) if v.role == "owner" and v.message), None)
-        return found
+        return next((v.message for v in reversed(upto) if v.role == "owner" and v.message), None)

@@ -1,4 +1,4 @@
-"""The chat screen's turns: send, answer again, edit, retry are one path, and so is everything that can fail in them."""
+"""The conversation on the chat screen: send, answer again, edit and retry are one path, with one way to fail."""
 
 from __future__ import annotations
 
@@ -6,43 +6,99 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import on, work
+from textual.message import Message
 from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Static
 
+from mnemon.terminal import conversation as conversations
 from mnemon.terminal.conversation import OpenConversation
 from mnemon.terminal.screens.base import Connected
+from mnemon.terminal.text import ROUTES
 from mnemon.terminal.turn_runner import TurnRunner
+from mnemon.terminal.widgets.composer import Composer
+from mnemon.terminal.widgets.status_bar import StatusBar
+from mnemon.terminal.widgets.transcript import Transcript
 from mnemon.turns import Delta, MemoriesRecalled, TurnFinished, TurnStarted
 
 if TYPE_CHECKING:
-    from mnemon.terminal.widgets.composer import Composer
+    from mnemon.assistant import Assistant
     from mnemon.terminal.widgets.message_view import MessageView
-    from mnemon.terminal.widgets.status_bar import StatusBar
-    from mnemon.terminal.widgets.transcript import Transcript
     from mnemon.turns import Answer, Turn
 
 
-class ChatTurns(Connected):
-    """Mixed into the chat screen: runs one turn at a time and shows it."""
+class TurnScreen(Connected, Screen[None]):
+    """What the chat screen does about turns: it runs one at a time and shows it."""
+
+    class Settled(Message):
+        """The transcript now shows what is stored."""
 
     answering: reactive[bool] = reactive(False)
     """Whether an answer is being looked for or written."""
 
-    conversation: OpenConversation
-    _runner: TurnRunner | None = None
-    _answer: MessageView | None = None
-    _asked: str = ""
+    def __init__(self, assistant: Assistant) -> None:
+        super().__init__()
+        self.conversation = OpenConversation(assistant)
+        self._runner: TurnRunner | None = None
+        self._answer: MessageView | None = None
+        self._asked = ""
 
-    if TYPE_CHECKING:  # given by the screen
+    @property
+    def transcript(self) -> Transcript:
+        """The messages."""
+        return self.query_one(Transcript)
 
-        @property
-        def transcript(self) -> Transcript: ...
-        @property
-        def composer(self) -> Composer: ...
-        @property
-        def status(self) -> StatusBar: ...
-        def notice(self, line: str = "") -> None: ...
-        def key_of(self, command_id: str) -> str: ...
-        def look_at_answer(self) -> object: ...
+    @property
+    def composer(self) -> Composer:
+        """The input."""
+        return self.query_one(Composer)
+
+    @property
+    def status(self) -> StatusBar:
+        """The status line."""
+        return self.query_one(StatusBar)
+
+    def notice(self, line: str = "") -> None:
+        """Say one thing above the input until the owner does something else."""
+        note = self.query_one("#notice", Static)
+        note.update(line)
+        note.display = bool(line)
+
+    # -- which conversation ----------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="conversation")
+    async def resume(self) -> None:
+        """Open the conversation the owner had last."""
+        with self.reporting():
+            found = await self.blocking(conversations.newest, self.assistant)
+            await self._open(OpenConversation(self.assistant, found))
+
+    @work(exclusive=True, group="conversation")
+    async def open(self, conversation: OpenConversation, *, at: int | None = None) -> None:
+        """Show another conversation; an answer under way is stopped and kept."""
+        with self.reporting():
+            if (runner := self.leave_turn()) is not None:
+                await self.blocking(runner.join, 3.0)
+            await self._open(conversation)
+            view = next((v for v in self.transcript.views if v.message and v.message.id == at), None)
+            if view is not None:
+                self.transcript.release_anchor()
+                view.focus()
+
+    async def _open(self, conversation: OpenConversation) -> None:
+        branch = await self.blocking(conversation.branch)
+        sent = await self.blocking(conversations.sent_before, self.assistant, conversation.conversation_id)
+        self.conversation = conversation
+        self.set_class(conversation.temporary, "-temporary")
+        self.status.temporary = conversation.temporary
+        self.status.route = ""
+        self.status.dropped = 0
+        await self.transcript.show(branch, temporary=conversation.temporary)
+        self.composer.set_history(sent)
+        self.notice()
+        if conversation.unanswered is not None:
+            self.notice(f"Your last message has no answer yet. {self.mnemon.key_of('chat.regenerate')} tries again.")
+        self.post_message(self.Settled())
 
     # -- beginning -------------------------------------------------------------------------------------------------
 
@@ -54,9 +110,7 @@ class ChatTurns(Connected):
 
     def edit(self, message_id: int, text: str) -> None:
         """Send one of the owner's messages again in other words."""
-        self._begin(
-            lambda: self.conversation.edit(message_id, text), asked=text, question=text, replacing=message_id
-        )
+        self._begin(lambda: self.conversation.edit(message_id, text), asked=text, question=text, replacing=message_id)
 
     def action_regenerate(self) -> None:
         """Answer again: the selected answer, or the last one; also when there was none yet."""
@@ -108,9 +162,9 @@ class ChatTurns(Connected):
             case MemoriesRecalled(memories):
                 count = len(memories)
                 found = f"{count} {'memory' if count == 1 else 'memories'} · " if count else ""
-                view.state = f"{found}thinking…"
+                view.state = f"{found}thinking… {self.mnemon.key_of('chat.stop')} stops"
             case Delta(text):
-                view.state = "writing…"
+                view.state = f"writing… {self.mnemon.key_of('chat.stop')} stops"
                 await view.append(text)
             case TurnFinished(answer):
                 await view.finish(answer.text)
@@ -118,8 +172,6 @@ class ChatTurns(Connected):
                 self._show_figures(answer)
 
     def _show_figures(self, answer: Answer) -> None:
-        from mnemon.terminal.text import ROUTES
-
         status = self.status
         status.route = ROUTES.get(answer.route, "")
         report = answer.report
@@ -148,7 +200,7 @@ class ChatTurns(Connected):
             line = self.mnemon.line_about(message.error)
             if self._asked and not self.composer.text.strip():
                 self.composer.put(self._asked)
-            again = self.key_of("chat.regenerate")
+            again = self.mnemon.key_of("chat.regenerate")
             saved = self.conversation.unanswered is not None or not self._asked
             self.notice(f"{line} {again} tries again." if saved else f"{line} Your text is back in the input.")
         self._asked = ""
@@ -164,7 +216,7 @@ class ChatTurns(Connected):
             await self.transcript.settle(branch)
         else:
             await self.transcript.show(branch, temporary=self.conversation.temporary)
-        self.look_at_answer()
+        self.post_message(self.Settled())
 
     def stop_answer(self) -> None:
         """End the answer; what there is of it stays."""

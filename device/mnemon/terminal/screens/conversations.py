@@ -60,7 +60,8 @@ class ConversationsScreen(Connected, ModalScreen[int | None]):
         """List the conversations that match ``words``, newest first."""
         with self.reporting():
             messages = self.assistant.memory.messages
-            self._found = await self.blocking(messages.conversations, matching=words.strip(), limit=SHOWN)
+            found = await self.blocking(messages.conversations, matching=words.strip(), limit=SHOWN)
+            self._found = [one for one in found if one.messages]
             options = self.query_one(OptionList)
             options.set_options([Option(_line(found), id=str(found.id)) for found in self._found])
             if self._found:

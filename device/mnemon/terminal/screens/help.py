@@ -40,7 +40,7 @@ class HelpScreen(Connected, ModalScreen[None]):
             yield Static("Keys", classes="title", markup=False)
             with VerticalScroll(id="help-list"):
                 yield Static(self.listing(), markup=False)
-            yield Static("Remap a key in settings.toml, [terminal.keymap]: \"chat.new\" = \"f12\"", classes="keys")
+            yield Static('Remap a key in settings.toml, [terminal.keymap]: "chat.new" = "f12"', classes="keys")
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""

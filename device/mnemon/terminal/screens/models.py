@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, ProgressBar, Static
 from textual.widgets.option_list import Option
 
+from mnemon.errors import MnemonError
 from mnemon.terminal.screens.base import Connected
 from mnemon.terminal.screens.dialogs import Confirm
 from mnemon.terminal.text import size
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from mnemon.runtime.catalog import ModelSpec
 
 
-class _PullStopped(Exception):  # noqa: N818 - not an error: the owner stopped it
-    pass
+class _PullStopped(MnemonError):
+    """Not a failure: the owner stopped the download."""
 
 
 class ModelsScreen(Connected, ModalScreen[None]):
@@ -121,11 +122,13 @@ class ModelsScreen(Connected, ModalScreen[None]):
         bar = self.query_one(ProgressBar)
         bar.display = True
         bar.update(total=spec.size_bytes, progress=0)
-        self.query_one("#about", Static).update(f"Pulling {spec.title}. Esc stops it; it goes on from there next time.")
+        self.query_one("#about", Static).update(
+            f"Pulling {spec.title}. Esc stops it; it goes on from there next time."
+        )
 
         def progress(done: int, total: int) -> None:
             if self._stop.is_set():
-                raise _PullStopped
+                raise _PullStopped("The download was stopped.", hint="It goes on from there next time.")
             self.app.call_from_thread(bar.update, total=total, progress=done)
 
         try:
@@ -159,4 +162,3 @@ class ModelsScreen(Connected, ModalScreen[None]):
         line = Text("● " if in_use else "✓ " if spec.name in self._here else "  ").append(spec.title, style="bold")
         figures = f"{size(spec.size_bytes)} · {size(spec.ram_bytes)} RAM · {spec.context} tokens · {spec.licence}"
         return line.append(f"  {mark}\n  {figures}")
-

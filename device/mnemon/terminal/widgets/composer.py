@@ -18,8 +18,9 @@ _OTHER_NAMES = {"shift+\r": "shift+enter", "alt+\r": "alt+enter", "ctrl+\r": "ct
 class Composer(TextArea):
     """A message in the making.
 
-    Enter sends and Ctrl+J, Shift+Enter or Alt+Enter break the line, or the other way round: the keymap decides. A paste
-    is always inserted, whatever is in it. Up on the first line and Down on the last walk through what was sent.
+    Enter sends and Ctrl+J, Shift+Enter or Alt+Enter break the line, or the other way round: the keymap decides.
+    A paste is always inserted, whatever is in it. Up on the first line and Down on the last walk through what was
+    sent.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -123,7 +123,9 @@ def _how(answer: Message | None, count: int) -> str:
     how = ROUTE_SENTENCES.get(answer.route, "")
     if answer.route == "local" and answer.model:
         how = f"Said by {answer.model}, in its own words."
-    found = {0: "Nothing was recalled for it.", 1: "It was given 1 memory:"}.get(count, f"It was given {count} memories:")
+    found = {0: "Nothing was recalled for it.", 1: "It was given 1 memory:"}.get(
+        count, f"It was given {count} memories:"
+    )
     return f"{how}\n{found}".strip()
 
 

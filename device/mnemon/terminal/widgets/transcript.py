@@ -52,7 +52,7 @@ class Transcript(VerticalScroll, can_focus=False):
     @property
     def following(self) -> bool:
         """Whether the end of the conversation is in sight."""
-        return self.scroll_y >= self.max_scroll_y - 1
+        return self.max_scroll_y == 0 or self.scroll_y >= self.max_scroll_y - 1
 
     async def show(self, branch: Sequence[Shown], *, temporary: bool = False) -> None:
         """Show ``branch`` from its end, instead of what is there."""
