@@ -97,6 +97,13 @@ def pulled_path(spec: ModelSpec, home: Home) -> Path:
     return home.models / spec.repository.replace("/", "--") / spec.file.replace("/", "--")
 
 
+def files_of(spec: ModelSpec, home: Home) -> list[Path]:
+    """Everything a pull of ``spec``, finished or not, has left on this machine."""
+    path = pulled_path(spec, home)
+    names = (path.name, f"{path.name}.json", f"{path.name}.part", f"{path.name}.part.json")
+    return [file for file in map(path.with_name, names) if file.exists()]
+
+
 def catalog() -> tuple[ModelSpec, ...]:
     """Every model Mnemon knows by name, the built-in one first; ``path`` is set for that one only.
 
