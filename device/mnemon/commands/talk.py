@@ -19,7 +19,8 @@ from mnemon.errors import InputError, PromptTooLongError
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
-    from mnemon.turns import Answer, Chat, Turn
+    from mnemon.chat import Chat
+    from mnemon.turns import Answer, Turn
 
 
 def answer(chat: Chat, text: str, *, stream: bool) -> Answer:
