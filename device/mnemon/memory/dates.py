@@ -14,11 +14,17 @@ from datetime import date, timedelta
 
 MONTHS = tuple(name.lower() for name in calendar.month_name)[1:]
 DAYS = tuple(name.lower() for name in calendar.day_name)
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
+    r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-_COUNT = r"(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,3})"
+_COUNT = r"(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,3})"
 _COUNTS = "one two three four five six seven eight nine ten eleven twelve".split()
-DATE_PATTERN = rf"(?:\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b(?:,? \d{{4}})?|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}})?)"
+DATE_PATTERN = (
+    rf"(?:\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b(?:,? \d{{4}})?"
+    rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}})?)"
+)
 """A calendar date such as ``3 May``, ``the 3rd of May 2027`` or ``May 3rd`` (a piece of a regular expression)."""
 
 
@@ -103,7 +109,8 @@ def resolve(text: str, said_on: date, *, past: bool = False, weekdays: bool = Tr
         text,
     )
     text = replaced(
-        rf"\b(?:in |over |during )?(?P<which>next|last|this) (?P<unit>week|weekend|month|year|spring|summer|autumn|fall|winter|{_MONTH})\b",
+        rf"\b(?:in |over |during )?(?P<which>next|last|this) "
+        rf"(?P<unit>week|weekend|month|year|spring|summer|autumn|fall|winter|{_MONTH})\b",
         span,
         text,
     )
@@ -164,7 +171,7 @@ def _weekday(index: int, which: str, said_on: date, *, past: bool) -> date:
         # "Next Tuesday" said on a Monday is the one of the week after: the one tomorrow would be "this Tuesday".
         monday = said_on - timedelta(days=said_on.weekday()) + timedelta(days=7)
         return monday + timedelta(days=index)
-    return said_on + timedelta(days=ahead or 7)
+    return said_on + timedelta(days=ahead or (0 if which else 7))
 
 
 def _day_of_month(number: int, said_on: date, shift: int) -> date | None:

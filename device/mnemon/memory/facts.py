@@ -105,7 +105,7 @@ class Facts:
             conditions.append("subject = ?")
             params.append(subject.lower())
         params.append(-1 if limit is None else limit)
-        sql = f"SELECT * FROM facts WHERE {' AND '.join(conditions)} ORDER BY valid_from DESC, id DESC LIMIT ?"  # noqa: S608
+        sql = f"SELECT * FROM facts WHERE {' AND '.join(conditions)} ORDER BY valid_from DESC, id DESC LIMIT ?"
         return [_fact(row) for row in self._store.rows(sql, params)]
 
     def of_messages(self, ids: Iterable[int]) -> dict[int, list[Fact]]:

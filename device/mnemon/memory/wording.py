@@ -12,11 +12,14 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*", re.UNICODE)
 _SUFFIXES = ("ies", "ing", "ied", "ed", "es", "ic", "s", "y", "e")
 
 STOP_WORDS = frozenset(
-    """a an and any are as at be been being but by can did do does doing for from had has have having he her hers him his
-    i if in into is it its itself just me mine my myself no nor not of off on or our ours out over own s same she so
-    some such t than that the their theirs them themselves then there these they this those to too under until up us
-    very was we were what when where which while who whom why will with you your yours am im ive also now about after
-    before between during through again once here how all both each few more most other only would could should""".split()
+    """
+    a an and any are as at be been being but by can did do does doing for from had has have having he her hers
+    him his i if in into is it its itself just me mine my myself no nor not of off on or our ours out over own
+    s same she so some such t than that the their theirs them themselves then there these they this those to
+    too under until up us very was we were what when where which while who whom why will with you your yours
+    am im ive also now about after before between during through again once here how all both each few more
+    most other only would could should
+    """.split()
 )
 """Words that carry no evidence of their own."""
 
