@@ -1,0 +1,179 @@
+"""The memory as the rest of Mnemon sees it: one object that saves, finds and forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from mnemon.errors import WrongKeyError
+from mnemon.memory import keys
+from mnemon.memory.embedding import Embedder
+from mnemon.memory.facts import Facts
+from mnemon.memory.forgetting import Forgetting, Forgotten
+from mnemon.memory.index import Index
+from mnemon.memory.messages import Messages
+from mnemon.memory.recall import Recall
+from mnemon.memory.records import Fact, Message, Recalled
+from mnemon.memory.store import Store
+from mnemon.paths import Home
+from mnemon.settings import MemorySettings
+
+
+class Memory:
+    """Everything that is remembered, in one encrypted file.
+
+    Attributes:
+        store: The file.
+        messages: What was said.
+        facts: What follows from it.
+        embedder: Loaded at first use.
+    """
+
+    def __init__(
+        self, store: Store, *, embedder: Embedder | None = None, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self.store = store
+        self.now = now or (lambda: datetime.now(UTC))
+        self.messages = Messages(store, self.now)
+        self.facts = Facts(store, self.now)
+        self.embedder = embedder or Embedder()
+        self._index = Index(store, self.embedder)
+        self._recall = Recall(self._index, self.embedder, self.messages, self.facts)
+        self._forgetting = Forgetting(store)
+        self._after_forgetting: list[Callable[[], None]] = []
+
+    @classmethod
+    def open(
+        cls,
+        home: Home,
+        settings: MemorySettings,
+        *,
+        passphrase: Callable[[], str] | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> Memory:
+        """Open the owner's memory; the first time, make it and its key.
+
+        Raises:
+            KeyLostError: There is a memory but no key for it.
+            WrongKeyError: The key or the passphrase does not open it.
+            StoreError: It is damaged, in use, or newer than this Mnemon.
+            DiskError: It cannot be written.
+        """
+        home.create()
+        refused: WrongKeyError | None = None
+        for number, key in enumerate(keys.candidates(home, settings.key, create=True, passphrase=passphrase)):
+            try:
+                store = Store.open(home.store, key)
+            except WrongKeyError as error:
+                refused = refused or error
+                continue
+            if number:
+                keys.settle(home)  # a change of key was cut short after the file had the new one
+            return cls(store, now=now)
+        raise refused or WrongKeyError(f"No key opens {home.store}.", hint="Run mnemon doctor.")
+
+    @classmethod
+    def temporary(cls, *, embedder: Embedder | None = None, now: Callable[[], datetime] | None = None) -> Memory:
+        """A memory that is never on a disk and ends with the program."""
+        import secrets
+
+        return cls(Store.open(None, secrets.token_bytes(32)), embedder=embedder, now=now)
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def index(self, *messages: Message) -> None:
+        """Make messages findable by their meaning. Call it after they were added; once more after a text changed."""
+        self._index.add("message", [(message.id, message.text) for message in messages if message.text.strip()])
+
+    def index_facts(self, *facts: Fact) -> None:
+        """Make facts findable by their meaning."""
+        self._index.add("fact", [(fact.id, fact.text) for fact in facts])
+
+    def recall(
+        self, question: str, *, limit: int = 6, exclude: Collection[str] = (), at: datetime | None = None
+    ) -> list[Recalled]:
+        """What was told that bears on ``question``, best first.
+
+        Mnemon's own answers and the owner's plain questions are left out. What no longer holds at ``at`` (now by
+        default) has ``valid`` False and ranks lower.
+
+        Args:
+            question: The owner's words.
+            limit: At most so many.
+            exclude: Ids not wanted, such as that of the question itself.
+            at: The moment by which facts are judged.
+        """
+        return self._recall.find(question, limit=limit, exclude=exclude, at=at)
+
+    def search(self, words: str, *, limit: int = 10, everything: bool = True) -> list[Recalled]:
+        """Memories for a person to look at: by default also questions and Mnemon's own answers."""
+        return self._recall.find(words, limit=limit, everything=everything)
+
+    def forget(self, *ids: str) -> Forgotten:
+        """Forget memories for good, with everything that rests on them.
+
+        Args:
+            ids: Such as ``"m12"`` (a message) or ``"f3"`` (a fact).
+
+        Raises:
+            NotFoundError: One of them does not exist; then nothing is forgotten.
+            InputError: One of them is not an id.
+        """
+        return self._took_out(self._forgetting.forget(ids))
+
+    def forget_conversation(self, id: int) -> Forgotten:
+        """Forget a whole conversation.
+
+        Raises:
+            NotFoundError: There is none with that number.
+        """
+        return self._took_out(self._forgetting.forget_conversation(id))
+
+    def forget_everything(self) -> Forgotten:
+        """Forget all conversations, facts and profile lines. Key and settings stay."""
+        return self._took_out(self._forgetting.forget_everything())
+
+    def is_forgotten(self, text: str, *, said_at: datetime | None = None) -> bool:
+        """Was this text (of a message or a fact) forgotten, and not told anew since?"""
+        return self._forgetting.is_forgotten(text, said_at=said_at)
+
+    def on_forget(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called after something was forgotten: for copies kept outside the file."""
+        self._after_forgetting.append(callback)
+
+    def warm(self) -> None:
+        """Load embedder and index, so that the first question does not wait for them."""
+        self.embedder.embed_one("ready")
+        self._index.rows("message")
+
+    def stats(self) -> dict[str, Any]:
+        """How much there is."""
+
+        def count(table: str, where: str = "1") -> int:
+            return int(self.store.tuples(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
+
+        return {
+            "conversations": count("conversations"),
+            "messages": count("messages"),
+            "facts": count("facts", "valid_to IS NULL"),
+            "facts_ended": count("facts", "valid_to IS NOT NULL"),
+            "profile_lines": count("profile_lines"),
+            "forgotten": count("tombstones"),
+            "bytes": self.store.path.stat().st_size if self.store.path else 0,
+        }
+
+    def close(self) -> None:
+        """Close the file."""
+        self.store.close()
+
+    def _took_out(self, forgotten: Forgotten) -> Forgotten:
+        self._index.drop("message", [*forgotten.messages, *forgotten.answers])
+        self._index.drop("fact", forgotten.facts)
+        for callback in self._after_forgetting:
+            callback()
+        return forgotten
