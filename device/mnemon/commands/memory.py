@@ -13,6 +13,7 @@ from mnemon.commands.words import given
 from mnemon.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
+    from mnemon.memory.forgetting import Forgotten
     from mnemon.memory.memory import Memory
     from mnemon.memory.records import Conversation, Fact, Message, Recalled
 
@@ -150,21 +151,22 @@ def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_jso
         output.confirm("Forget everything that was ever said? This cannot be undone.", yes=yes)
     with app.assistant() as assistant:
         opened = assistant.memory
+        gone: list[Forgotten] = []
         if everything:
-            opened.forget_everything()
+            gone.append(opened.forget_everything())
         else:
             described = "\n".join(_described(opened, *one) for one in parsed)
             output.confirm(f"{described}\nForget this for good?", yes=yes)
-        for kind, number in parsed:
-            if kind == "c":
-                opened.forget_conversation(number)
-        memories = [f"{kind}{number}" for kind, number in parsed if kind != "c"]
-        if memories:
-            opened.forget(*memories)
+            memories = [f"{kind}{number}" for kind, number in parsed if kind != "c"]
+            if memories:
+                gone.append(opened.forget(*memories))
+            gone += [opened.forget_conversation(number) for kind, number in parsed if kind == "c"]
     if as_json:
-        output.print_json({"forgotten": "everything" if everything else list(names)})
+        ids = [*(id for one in gone for id in one.ids), *(f"c{id}" for one in gone for id in one.conversations)]
+        output.print_json({"forgotten": ids})
     else:
-        click.echo("Forgotten.")
+        messages, facts = (sum(len(getattr(one, kind)) for one in gone) for kind in ("messages", "facts"))
+        click.echo(f"Forgotten: {messages} message{_s(messages)} and {facts} fact{_s(facts)}.")
 
 
 @memory.command()
@@ -256,6 +258,10 @@ def rekey(app: App, where: str, as_json: bool) -> None:
         output.print_json({"key": kind})
     else:
         click.echo(f"The memory has a new key ({kind}). Backups made before still open with the old one.")
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _parsed(name: str) -> tuple[str, int]:

@@ -1,0 +1,233 @@
+"""Asking from a shell: words in and out as they come, Ctrl-C, closed pipes, lines on standard input.
+
+Whatever concerns streams and signals runs in real processes; the model is scripted, everything else is real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mnemon import Assistant
+from mnemon.commands.app import App
+from mnemon.commands.main import cli
+from mnemon.errors import ModelError
+from mnemon.runtime.chat_model import ModelInfo
+from mnemon.runtime.scripted import Line, Scripted, ScriptedModel
+
+LARGE = ModelInfo(
+    name="scripted", path="", architecture="scripted", parameters=10**9, file_bytes=0, context_tokens=4096
+)
+LONG = " ".join(a + b + c for a in "bdfglmn" for b in "aeiou" for c in ("ck", "ll", "mp"))
+"""A hundred words that say nothing about anybody."""
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_commands_talk import App, app_saying, cli
+from mnemon.runtime.scripted import Scripted
+cli.main(sys.argv[1:], obj=app_saying({script!r}, delay={delay!r}))
+"""
+
+
+def app_saying(script: Line | list[Line], delay: float = 0.0) -> App:
+    """A command line whose model says what is in the script."""
+
+    def opener(root: Path, **more: Any) -> Assistant:
+        more.pop("model")
+        return Assistant(root, chat_model=ScriptedModel(script, delay=delay, info=LARGE), **more)
+
+    return App(opener=opener)
+
+
+def run(script: Line | list[Line], *words: str, **more: Any) -> Result:
+    return CliRunner().invoke(cli, list(words), obj=app_saying(script), **more)
+
+
+def command(*words: str, script: str, delay: float = 0.0) -> list[str]:
+    """The same as a command for a process of its own."""
+    program = PROGRAM.format(tests=str(Path(__file__).parent), script=script, delay=delay)
+    return [sys.executable, "-c", program, *words]
+
+
+def saved_answer() -> dict[str, Any]:
+    """The last message of the newest conversation."""
+    found = json.loads(run("-", "memory", "list", "--conversations", "--json").stdout)
+    return json.loads(run("-", "memory", "show", found[0]["id"], "--json").stdout)["messages"][-1]
+
+
+def test_json_has_the_promised_keys() -> None:
+    told = run("That is good to hear.", "ask", "I like walking in the hills.", "--json", "--local")
+    assert told.exit_code == 0, told.stderr
+    said = json.loads(told.stdout)
+    assert {"answer", "route", "recalled", "timing"} <= set(said)
+    assert said["answer"] == "That is good to hear."
+    assert said["route"] == "local"
+    assert set(said["timing"]) == {
+        "load_ms",
+        "recall_ms",
+        "first_token_ms",
+        "total_ms",
+        "prompt_tokens",
+        "cached_tokens",
+        "answer_tokens",
+    }
+    again = json.loads(run("Hills are lovely.", "ask", "Where do I like walking?", "--json").stdout)
+    first = again["recalled"][0]
+    assert set(first) >= {"id", "text", "kind", "score", "source"}
+    assert first["source"]["text"] == "I like walking in the hills."
+
+
+def test_words_come_from_the_argument_or_from_standard_input() -> None:
+    for words, data in ([["ask", "Good morning"], ""], [["ask", "-"], "Good\nmorning\n"], [["ask"], "Good morning"]):
+        told = run("Good morning to all.", *words, input=data)
+        assert told.stdout == "Good morning to all.\n"
+        assert told.stderr == ""
+
+
+def test_new_conversations_and_continued_ones() -> None:
+    for options in ([], ["--new"], ["--continue"], ["--continue"]):
+        assert run("Right.", "ask", "Good morning", *options).exit_code == 0
+    found = json.loads(run("-", "memory", "list", "--conversations", "--json").stdout)
+    assert sorted(one["count"] for one in found) == [2, 6]
+    assert run("Right.", "--home", os.environ["MNEMON_HOME"] + "2", "ask", "--continue", "Hello").exit_code == 0
+
+
+def test_a_model_that_fails_is_one_line_and_the_words_are_kept() -> None:
+    error = ModelError("The model broke.", hint="Choose another.")
+    told = run([Scripted("It was a", fail=error)], "ask", "Tell me a story")
+    assert told.exit_code == 10
+    assert told.stderr == "mnemon: The model broke. Choose another.\n"
+    found = json.loads(run("-", "memory", "search", "story", "--json").stdout)
+    assert found[0]["text"] == "Tell me a story"
+
+
+def test_every_line_gets_an_answer_and_a_bad_one_costs_only_itself() -> None:
+    done = subprocess.run(
+        command(script="Good."),
+        input=b"one fine day\n\n\xff\xfe\nbi\0nary\nanother fine day\n" + b"x" * 1_000_000 + b"\nlast",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.decode().splitlines() == ["Good."] * 3
+    errors = done.stderr.decode().splitlines()
+    assert len(errors) == 3
+    assert all(line.startswith("mnemon: ") for line in errors)
+    assert done.returncode == 2
+
+
+def test_no_lines_are_no_answers() -> None:
+    done = subprocess.run(
+        command(script="Good."), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_each_answer_comes_before_the_next_line_is_read() -> None:
+    with process(command(script="Good.")) as talk:
+        for line in (b"one fine day\n", b"another fine day\n"):
+            talk.stdin.write(line)
+            talk.stdin.flush()
+            assert talk.stdout.readline() == b"Good.\n"
+        talk.stdin.close()
+        assert talk.wait(20) == 0
+
+
+def test_words_are_shown_as_they_come() -> None:
+    with process(command("ask", "Tell me a story", script=LONG, delay=0.05)) as talk:
+        assert len(os.read(talk.stdout.fileno(), 1000)) < len(LONG) / 2
+        talk.send_signal(signal.SIGINT)
+        talk.wait(20)
+
+
+@pytest.mark.parametrize("words", [["ask", "Tell me a story"], []])
+def test_ctrl_c_ends_the_answer_and_keeps_it(words: list[str]) -> None:
+    with process(command(*words, script=LONG, delay=0.05)) as talk:
+        if not words:
+            talk.stdin.write(b"Tell me a story\n")
+            talk.stdin.flush()
+        said = os.read(talk.stdout.fileno(), 1000)
+        talk.send_signal(signal.SIGINT)
+        rest, errors = talk.communicate(timeout=20)
+        assert talk.returncode == 130, errors
+        assert b"Traceback" not in errors
+    kept = saved_answer()
+    assert kept["status"] == "stopped"
+    assert kept["text"].strip() == (said + rest).decode().strip()
+    assert len(kept["text"]) < len(LONG)
+
+
+def test_ctrl_c_with_json_prints_the_partial_answer() -> None:
+    with process(command("ask", "Tell me a story", "--json", script=LONG, delay=0.05)) as talk:
+        time.sleep(2.5)
+        talk.send_signal(signal.SIGINT)
+        out, errors = talk.communicate(timeout=20)
+    assert talk.returncode == 130, errors
+    if out:  # on a slow machine the signal may come before the question was asked
+        assert json.loads(out)["status"] == "stopped"
+
+
+def test_a_reader_that_goes_away_is_no_complaint() -> None:
+    with process(command("ask", "Tell me a story", script=LONG, delay=0.02)) as talk:
+        os.read(talk.stdout.fileno(), 10)
+        talk.stdout.close()
+        errors = talk.stderr.read()
+        assert talk.wait(20) == 141
+        assert errors == b""
+    assert saved_answer()["status"] == "stopped"
+
+
+def test_killed_in_the_middle_of_an_answer_nothing_said_is_lost() -> None:
+    with process(command("ask", "Tell me a story", script=LONG, delay=0.05)) as talk:
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            os.read(talk.stdout.fileno(), 100)
+        talk.kill()
+        talk.wait(20)
+    kept = saved_answer()
+    assert kept["status"] == "stopped"
+    assert kept["text"]
+    assert LONG.startswith(kept["text"].strip())
+
+
+def test_a_sign_of_life_on_a_terminal_only() -> None:
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(
+        command("ask", "Good morning", script="Good."),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=env,
+        timeout=60,
+        check=False,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert done.stdout == b"Good.\n"
+    assert shown.startswith("Thinking …")
+    assert shown.endswith("\r\x1b[K")
+
+
+@contextmanager
+def process(words: list[str]) -> Iterator[Any]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as talk:
+        try:
+            yield talk
+        finally:
+            talk.kill()
