@@ -1,1 +1,1 @@
-"""What runs in the cloud: help for questions that are too hard for the device, seeing only what the owner lets it see."""
+"""What runs in the cloud: help with what is too hard for the device, seeing only what the owner lets it see."""
