@@ -136,3 +136,26 @@ def test_a_failed_installation_shows_its_end_and_is_tried_again(checkout: Path, 
         assert done.returncode == 1
         assert "disk is full" in done.stderr
         assert "install.log" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("code", "closing"), [(0, "12 passed, 1 skipped in 3.21s"), (2, "1 failed, 11 passed in 3.21s")]
+)
+def test_ci_ends_with_the_closing_line_of_the_tests(
+    tmp_path: Path, repository: Path, code: int, closing: str
+) -> None:
+    folder = tmp_path / "checkout"
+    (folder / ".ci").mkdir(parents=True)
+    shutil.copy(repository / ".ci" / "run", folder / ".ci")
+    recipe = f"\t@echo linting\n\t@echo '======= {closing} ======='\n\t@exit {code}\n"
+    (folder / "Makefile").write_text(f"test:\n{recipe}")
+    nothing_to_install = tmp_path / "tools"
+    nothing_to_install.mkdir()
+    program(nothing_to_install, "apt-get", f"echo asked >{tmp_path}/asked")
+    for name in ("tmux", "python3"):
+        program(nothing_to_install, name)
+    env = {**os.environ, "PATH": f"{nothing_to_install}:{os.environ['PATH']}"}
+    done = subprocess.run([folder / ".ci" / "run"], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert closing in done.stdout.splitlines()[-1]
+    assert not (tmp_path / "asked").exists()
