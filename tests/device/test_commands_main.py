@@ -210,6 +210,18 @@ def test_doctor_tells_of_broken_settings_and_a_lost_key(own_home: Path) -> None:
     assert "mnemon" not in wrong
 
 
+def test_doctor_tells_of_a_model_that_is_missing_or_cut_off(tmp_path: Path) -> None:
+    from mnemon_models import built_in_model
+
+    cut = tmp_path / "half.gguf"
+    cut.write_bytes(built_in_model().read_bytes()[:1_000_000])
+    for name in (str(cut), str(tmp_path / "nowhere.gguf"), "qwen9-900b"):
+        told = run("--model", name, "doctor", "--json")
+        wrong = {check["name"]: check for check in json.loads(told.stdout)["checks"] if check["state"] == "problem"}
+        assert told.exit_code == 1
+        assert wrong["model"]["advice"], name
+
+
 def test_passphrases_come_from_a_file_and_never_from_a_closed_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

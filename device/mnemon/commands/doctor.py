@@ -163,15 +163,22 @@ def _memory(app: App) -> Iterator[Check]:
         yield Check("memory", "ok", f"{app.home.store} opens and is whole ({size:.1f} MB)")
 
 
+def _recall(_app: App) -> Iterator[Check]:
+    from mnemon.memory.embedding import Embedder
+
+    Embedder().embed_one("ready")
+    yield Check("recall", "ok", "the embedder loads and works")
+
+
 def _model(app: App) -> Iterator[Check]:
-    from mnemon.runtime import catalog
+    from mnemon.runtime import catalog, gguf_file
 
     spec = catalog.resolve(app.settings().model.name, app.home)
-    if spec.path is None or not spec.path.is_file():
-        yield Check("model", "problem", f"{spec.title} is not here.", f"Run: mnemon models pull {spec.name}")
-        return
+    if spec.path is None:
+        raise RuntimeError("a model that was resolved has a file")
+    header = gguf_file.check(spec.path)
     size = spec.path.stat().st_size
-    yield Check("model", "ok", f"{spec.title} ({size / 1e6:.0f} MB, {spec.path})")
+    yield Check("model", "ok", f"{spec.title}: {header.architecture}, {size / 1e6:,.0f} MB, {spec.path}")
     if spec.ram_bytes > _memory_bytes():
         yield Check(
             "model",
@@ -206,6 +213,7 @@ LOOKS: tuple[Callable[[App], Iterator[Check]], ...] = (
     _settings,
     _key,
     _memory,
+    _recall,
     _model,
     _terminal,
 )
