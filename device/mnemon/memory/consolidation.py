@@ -65,7 +65,7 @@ def consolidate(memory: Memory, message: Message, drafts: Sequence[FactDraft]) -
     with memory.store.transaction():
         for draft in drafts:
             meant = _corrected(memory, message, draft) if draft.kind == "corrects" else draft
-            if meant is None or memory.is_forgotten(meant.text):
+            if meant is None or memory.is_forgotten(meant.text, said_at=message.said_at):
                 continue
             fact = _settle(memory, message, meant)
             if fact is not None:

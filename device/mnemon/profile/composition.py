@@ -1,0 +1,154 @@
+"""Facts put into a few lines: grouped, joined by rule, and put into better words by a model that adds nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnemon.errors import ModelError
+from mnemon.memory import wording
+from mnemon.memory.extraction import answer_lines
+from mnemon.memory.records import Fact
+from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
+
+SYSTEM = "Summarise what is known about the user in two or three sentences."
+MAX_TOKENS = 120
+MAX_CHARACTERS = 220
+"""A line never gets longer than this; what does not fit begins another."""
+MAX_FACTS_A_LINE = 5
+
+GROUPS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("who", frozenset(("name", "nickname", "age", "birthday", "birthplace", "hometown", "origin", "language"))),
+    ("home and work", frozenset(("home", "job", "employer", "studies", "place", "bank", "car", "move", "wake time", "bed time"))),
+    ("people and animals", frozenset(("partner", "relationship", "children", "anniversary"))),
+    ("health", frozenset(("allergy", "diet", "condition", "medicine", "blood type", "fear"))),
+    ("likes and dislikes", frozenset(("like", "dislike", "hobby", "preference", "plays", "team", "drinks", "coffee", "tea", "reading"))),
+    ("plans", frozenset(("goal", "trip", "learning", "training", "project", "saving", "start"))),
+    ("other", frozenset()),
+)  # fmt: skip
+
+_FRAME = "user users also their they are is has and called".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """One line and the facts it rests on."""
+
+    text: str
+    fact_ids: tuple[int, ...]
+
+
+def group(fact: Fact) -> int:
+    """Which of :data:`GROUPS` a fact belongs to, as an index."""
+    if fact.subject != "user" or fact.attribute.endswith(" count"):
+        return 2
+    for index, (_, attributes) in enumerate(GROUPS):
+        if fact.attribute in attributes:
+            return index
+    if re.search(r"\bthe user (?:cannot|does not (?:eat|drink|smoke))\b", fact.text, re.IGNORECASE):
+        return 3
+    if fact.attribute.startswith("favourite "):
+        return 4
+    return 5 if re.search(r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b", fact.value) else 6
+
+
+def chunks(facts: Sequence[Fact]) -> list[list[Fact]]:
+    """Facts that go into one line each, in the order of the groups."""
+    found: list[list[Fact]] = []
+    for index in range(len(GROUPS)):
+        open_chunk: list[Fact] = []
+        for fact in sorted((f for f in facts if group(f) == index), key=_order):
+            size = sum(len(f.text) for f in open_chunk) + len(fact.text)
+            if open_chunk and (size > MAX_CHARACTERS or len(open_chunk) == MAX_FACTS_A_LINE):
+                found.append(open_chunk)
+                open_chunk = []
+            open_chunk.append(fact)
+        if open_chunk:
+            found.append(open_chunk)
+    return found
+
+
+def compose(facts: Sequence[Fact], model: ChatModel | None) -> Composed:
+    """One line that says all of ``facts``: the model's if it says just that, otherwise joined by rule."""
+    ids = tuple(fact.id for fact in facts)
+    if model is not None and len(facts) > 1:
+        text = _by_model(facts, model)
+        if text:
+            return Composed(text, ids)
+    return Composed(join(facts), ids)
+
+
+def join(facts: Sequence[Fact]) -> str:
+    """The facts as one or two sentences: "The user lives in Bristol and works as a nurse." """
+    verbs: dict[str, list[str]] = {}
+    owned: list[str] = []
+    other: list[str] = []
+    for fact in facts:
+        sentence = fact.text.rstrip(".")
+        if match := re.match(
+            r"The user (likes|does not like|plays|speaks|wants to|is allergic to|has|collects|drinks) ", sentence
+        ):
+            verbs.setdefault(match[1], []).append(sentence[match.end() :])
+        elif sentence.startswith("The user "):
+            verbs.setdefault(sentence.removeprefix("The user "), [])
+        elif sentence.startswith("The user's "):
+            owned.append(sentence.removeprefix("The user's "))
+        else:
+            other.append(sentence)
+    said = [f"{verb} {_listed(rest)}" if rest else verb for verb, rest in verbs.items()]
+    lines = [f"The user {_listed(said)}."] if said else []
+    if owned:
+        first = "Their " if said else "The user's "
+        lines.append(f"{first}{_listed([owned[0], *(f'their {rest}' for rest in owned[1:])])}.")
+    return " ".join([*lines, *(f"{sentence}." for sentence in other)])
+
+
+def says_only(text: str, facts: Sequence[Fact]) -> bool:
+    """True when each part of ``text`` is in the words of one fact, and every fact's value is said."""
+    known = [wording.content(fact.text) | wording.content(fact.value) for fact in facts]
+    frame = {wording.stem(word) for word in _FRAME}
+    for part in re.split(r"[.,;]|\band\b", text):
+        words = wording.content(part) - frame
+        if words and not any(
+            words <= fact and _same_sign(part, f.text) for fact, f in zip(known, facts, strict=True)
+        ):
+            return False
+    said = wording.stems(text)
+    return all(wording.content(fact.value or fact.text) - frame <= said for fact in facts)
+
+
+def _by_model(facts: Sequence[Fact], model: ChatModel) -> str:
+    listed = "\n".join(f"- {fact.text}" for fact in facts)
+    try:
+        answer = "".join(
+            piece.text
+            for piece in model.generate(
+                [ChatMessage("system", SYSTEM), ChatMessage("user", listed)],
+                max_tokens=MAX_TOKENS,
+                sampling=Sampling(temperature=0.0),
+                priority=Priority.BACKGROUND,
+            )
+        )
+    except ModelError:
+        return ""
+    answer = re.sub(r"<think>.*?(?:</think>|\Z)", "", answer, flags=re.DOTALL)
+    text = " ".join(answer.split())
+    usable = bool(answer_lines(text)) and len(text) <= MAX_CHARACTERS and text.endswith(".")
+    return text if usable and says_only(text, facts) else ""
+
+
+def _same_sign(part: str, fact: str) -> bool:
+    negative = re.compile(r"\b(?:not|no|never|cannot)\b", re.IGNORECASE)
+    return bool(negative.search(part)) == bool(negative.search(fact))
+
+
+_FIRST = {"name": 0, "nickname": 1, "home": 0, "job": 1, "employer": 2}
+
+
+def _order(fact: Fact) -> tuple[bool, str, int, str, int]:
+    return fact.subject != "user", fact.subject, _FIRST.get(fact.attribute, 9), fact.attribute, fact.id
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
