@@ -106,17 +106,14 @@ class Forgetting:
     def forget_everything(self) -> Forgotten:
         """Remove every conversation, fact and profile line. No tombstones: the owner may start anew with anything."""
         with self._store.transaction():
-            gone = Forgotten(
-                *(
-                    tuple(row[0] for row in self._store.tuples(f"SELECT id FROM {table} ORDER BY id"))
-                    for table in ("messages", "facts", "profile_lines")
-                ),
-                conversations=tuple(row[0] for row in self._store.tuples("SELECT id FROM conversations ORDER BY id")),
+            messages, facts, lines, conversations = (
+                tuple(int(row[0]) for row in self._store.tuples(f"SELECT id FROM {table} ORDER BY id"))
+                for table in ("messages", "facts", "profile_lines", "conversations")
             )
             for table in ("profile_lines", "facts", "messages", "conversations", "vectors", "tombstones"):
                 self._store.execute(f"DELETE FROM {table}")
         self._store.scrub()
-        return gone
+        return Forgotten(messages, facts, lines, conversations=conversations)
 
     def is_forgotten(self, text: str, *, said_at: datetime | None = None) -> bool:
         """Was this text forgotten?
@@ -178,7 +175,7 @@ class Forgetting:
         )
 
     def _clean_copies(self, doomed: _Doomed) -> list[int]:
-        """Take it out of later prompts, and out of the answers that were given it or replied to it and repeat it."""
+        """Take it out of later prompts, and out of answers that were given it or replied to it and repeat it."""
         ids, texts = doomed.ids, doomed.texts
         telling = [{stem(word) for word in content_words(text)} for text in texts]
         cleaned = []

@@ -38,6 +38,7 @@ class Rows:
         after: Position of the newest message that follows it, or -1.
         role: 0 owner, 1 assistant, 2 other; facts have 0.
         asks: It is nothing but a question.
+        ends_asking: Its last sentence is a question, so that the next message is likely the answer.
         live: It still exists; the rows of what was forgotten are blanked until the next load.
     """
 
@@ -49,6 +50,7 @@ class Rows:
     speaker: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     length: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     asks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    ends_asking: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     live: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     before: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     after: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -127,8 +129,8 @@ class Index:
             if version != self._seen:
                 self._seen = version
                 for each in ("message", "fact"):
-                    self._drop_missing(each)  # type: ignore[arg-type]
-                    self._append(each)  # type: ignore[arg-type]
+                    self._drop_missing(each)
+                    self._append(each)
             return self._rows[kind]
 
     def drop(self, kind: Kind, ids: Sequence[int]) -> None:
@@ -192,6 +194,7 @@ class Index:
         rows.speaker = np.append(rows.speaker, np.array([self._number(name) for name in speakers], np.int32))
         rows.length = np.append(rows.length, np.array([1 + text.count(" ") for text in texts], np.float32))
         rows.asks = np.append(rows.asks, np.array([is_plain_question(text) for text in texts], bool))
+        rows.ends_asking = np.append(rows.ends_asking, np.array([t.rstrip().endswith("?") for t in texts], bool))
         rows.live = np.append(rows.live, np.ones(len(found), bool))
         rows.before = np.append(rows.before, np.full(len(found), -1, np.int64))
         rows.after = np.append(rows.after, np.full(len(found), -1, np.int64))

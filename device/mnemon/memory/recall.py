@@ -4,7 +4,7 @@ A message is scored by
 
 - the cosine of its embedding with the question's, and the same of its neighbours in the talk: "By the lake." is
   found because the question before it was "Where do you live?";
-- BM25 of the question's words, neighbours included, squashed by ``x / (best + 12)``: where the best match is a
+- BM25 of the question's words, neighbours included, squashed by ``x / (best + 15)``: where the best match is a
   single ordinary word, words count little against meaning; where it is a name and a rare noun, they decide;
 - the facts taken from it, which are keys of their own that lead to their message;
 - who speaks: whoever the question names, or the owner when it says "my".
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # on LoCoMo by under one point.
 _MEANING = 6.0
 _WORDS = 10.0
-_ENOUGH_WORDS = 12.0  # a summed BM25 of 12 is two rare words: good evidence
+_ENOUGH_WORDS = 15.0  # a summed BM25 of 15 is three rare words: good evidence
 _BEFORE, _BEFORE_QUESTION, _AFTER, _TWO_AWAY = 0.3, 0.8, 0.2, 0.2
 _SPEAKER = 0.8
 _ASKING = 0.3
@@ -147,7 +147,7 @@ class Recall:
                 total += _SPEAKER * np.isin(rows.speaker, self._speakers(names))
             elif speaks_of_owner(question):
                 total += _SPEAKER * (rows.role == OWNER)
-            total -= _ASKING * rows.asks
+            total -= _ASKING * rows.ends_asking
         total[~rows.live] = -np.inf
         return _Scored(total, cosine, overlap / rarity if rarity else overlap)
 
@@ -222,7 +222,7 @@ def _with_neighbours(rows: Rows, scores: np.ndarray) -> np.ndarray:
     """Each score with a share of those around it in the same talk; all of it almost when the one before asked."""
     padded = np.append(scores, np.float32(0))  # position -1 is nobody
     before, after = rows.before, rows.after
-    share = np.where(np.append(rows.asks, False)[before], np.float32(_BEFORE_QUESTION), np.float32(_BEFORE))
+    share = np.where(np.append(rows.ends_asking, False)[before], np.float32(_BEFORE_QUESTION), np.float32(_BEFORE))
     far_before = np.append(before, -1)[before]
     far_after = np.append(after, -1)[after]
     far = padded[far_before] + padded[far_after]

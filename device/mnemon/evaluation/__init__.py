@@ -1,0 +1,1 @@
+"""Benchmarks on real data, and the figures they are told in."""
