@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -106,6 +107,7 @@ class Assistant:
         self.memory.on_forget(self._forget_sessions)
         self.memory.messages.recover()
         self.profile = Profile(self.memory)
+        self._profiles: dict[int, str] = {}
         self._background = Background()
 
     # -- the conversation ------------------------------------------------------------------------------------------
@@ -266,11 +268,15 @@ class Assistant:
         if attempt:
             sampling = replace(sampling, temperature=max(sampling.temperature, 0.7), seed=attempt)
         return model.generate(
-            prompt.lay_out(model.info, history, question, memories, self.profile.text()),
+            prompt.lay_out(model.info, history, question, memories, self._profile_for(question.conversation_id)),
             max_tokens=self.settings.model.max_answer_tokens,
             sampling=sampling,
             session=None if temporary else session_name(question.conversation_id),
         )
+
+    def _profile_for(self, conversation_id: int) -> str:
+        """The profile as it was when the conversation was first spoken in: a prompt's beginning does not change."""
+        return self._profiles.setdefault(conversation_id, self.profile.text())
 
     def _with_notes(
         self, messages: Messages, question: Message, memories: tuple[Recalled, ...], info: ModelInfo
@@ -337,8 +343,9 @@ class Assistant:
     def _remember_what_was_said(self, message_id: int) -> None:
         """After the answer: facts are taken from the owner's words, consolidated, and the profile follows."""
         message = self.memory.messages.get(message_id)
-        if self.settings.memory.extract:
-            consolidate(self.memory, message, extract(message, self._models.loaded))
+        drafts = extract(message, self._models.loaded) if self.settings.memory.extract else []
+        if consolidate(self.memory, message, drafts):
+            self._background.later(self._refresh_profile)
         self.memory.messages.mark_extracted(message_id)
 
     def catch_up(self) -> None:
@@ -398,9 +405,8 @@ class Assistant:
 
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""
-        from mnemon.runtime.sessions import remove_all
-
-        remove_all(self.home.sessions)
+        self._profiles.clear()
+        shutil.rmtree(self.home.sessions, ignore_errors=True)
         model = self._models.loaded
         if model is not None:
             model.forget_all_sessions()

@@ -76,7 +76,7 @@ def test_an_unsure_answer_quotes_the_owner_with_the_day() -> None:
 
 def test_weak_evidence_is_quoted_with_a_hedge_and_none_is_admitted() -> None:
     asked = understand("what's my shoe size?")
-    weak = weigh(asked, [memory("new shoes hurt like anything", cosine=0.5, overlap=0.4)])
+    weak = weigh(asked, [memory("new shoes hurt like anything", cosine=0.4, overlap=0.4)])
     assert weak.strength == "weak"
     assert says_unknown(quote(asked, weak, NOW))
     assert "new shoes hurt" in quote(asked, weak, NOW)
