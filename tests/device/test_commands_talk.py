@@ -10,56 +10,14 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import LONG_ANSWER, command, process, run
 
-from mnemon import Assistant
-from mnemon.commands.app import App
-from mnemon.commands.main import cli
 from mnemon.errors import ModelError
-from mnemon.runtime.chat_model import ModelInfo
-from mnemon.runtime.scripted import Line, Scripted, ScriptedModel
-
-LARGE = ModelInfo(
-    name="scripted", path="", architecture="scripted", parameters=10**9, file_bytes=0, context_tokens=4096
-)
-LONG = " ".join(a + b + c for a in "bdfglmn" for b in "aeiou" for c in ("ck", "ll", "mp"))
-"""A hundred words that say nothing about anybody."""
-
-PROGRAM = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_commands_talk import App, app_saying, cli
 from mnemon.runtime.scripted import Scripted
-cli.main(sys.argv[1:], obj=app_saying({script!r}, delay={delay!r}))
-"""
-
-
-def app_saying(script: Line | list[Line], delay: float = 0.0) -> App:
-    """A command line whose model says what is in the script."""
-
-    def opener(root: Path, **more: Any) -> Assistant:
-        more.pop("model")
-        return Assistant(root, chat_model=ScriptedModel(script, delay=delay, info=LARGE), **more)
-
-    return App(opener=opener)
-
-
-def run(script: Line | list[Line], *words: str, **more: Any) -> Result:
-    return CliRunner().invoke(cli, list(words), obj=app_saying(script), **more)
-
-
-def command(*words: str, script: str, delay: float = 0.0) -> list[str]:
-    """The same as a command for a process of its own."""
-    program = PROGRAM.format(tests=str(Path(__file__).parent), script=script, delay=delay)
-    return [sys.executable, "-c", program, *words]
 
 
 def saved_answer() -> dict[str, Any]:
@@ -147,15 +105,15 @@ def test_each_answer_comes_before_the_next_line_is_read() -> None:
 
 
 def test_words_are_shown_as_they_come() -> None:
-    with process(command("ask", "Tell me a story", script=LONG, delay=0.05)) as talk:
-        assert len(os.read(talk.stdout.fileno(), 1000)) < len(LONG) / 2
+    with process(command("ask", "Tell me a story", script=LONG_ANSWER, delay=0.05)) as talk:
+        assert len(os.read(talk.stdout.fileno(), 1000)) < len(LONG_ANSWER) / 2
         talk.send_signal(signal.SIGINT)
         talk.wait(20)
 
 
 @pytest.mark.parametrize("words", [["ask", "Tell me a story"], []])
 def test_ctrl_c_ends_the_answer_and_keeps_it(words: list[str]) -> None:
-    with process(command(*words, script=LONG, delay=0.05)) as talk:
+    with process(command(*words, script=LONG_ANSWER, delay=0.05)) as talk:
         if not words:
             talk.stdin.write(b"Tell me a story\n")
             talk.stdin.flush()
@@ -167,11 +125,11 @@ def test_ctrl_c_ends_the_answer_and_keeps_it(words: list[str]) -> None:
     kept = saved_answer()
     assert kept["status"] == "stopped"
     assert kept["text"].strip() == (said + rest).decode().strip()
-    assert len(kept["text"]) < len(LONG)
+    assert len(kept["text"]) < len(LONG_ANSWER)
 
 
 def test_ctrl_c_with_json_prints_the_partial_answer() -> None:
-    with process(command("ask", "Tell me a story", "--json", script=LONG, delay=0.05)) as talk:
+    with process(command("ask", "Tell me a story", "--json", script=LONG_ANSWER, delay=0.05)) as talk:
         time.sleep(2.5)
         talk.send_signal(signal.SIGINT)
         out, errors = talk.communicate(timeout=20)
@@ -181,7 +139,7 @@ def test_ctrl_c_with_json_prints_the_partial_answer() -> None:
 
 
 def test_a_reader_that_goes_away_is_no_complaint() -> None:
-    with process(command("ask", "Tell me a story", script=LONG, delay=0.02)) as talk:
+    with process(command("ask", "Tell me a story", script=LONG_ANSWER, delay=0.02)) as talk:
         os.read(talk.stdout.fileno(), 10)
         talk.stdout.close()
         errors = talk.stderr.read()
@@ -191,7 +149,7 @@ def test_a_reader_that_goes_away_is_no_complaint() -> None:
 
 
 def test_killed_in_the_middle_of_an_answer_nothing_said_is_lost() -> None:
-    with process(command("ask", "Tell me a story", script=LONG, delay=0.05)) as talk:
+    with process(command("ask", "Tell me a story", script=LONG_ANSWER, delay=0.05)) as talk:
         end = time.monotonic() + 1.5
         while time.monotonic() < end:
             os.read(talk.stdout.fileno(), 100)
@@ -200,7 +158,7 @@ def test_killed_in_the_middle_of_an_answer_nothing_said_is_lost() -> None:
     kept = saved_answer()
     assert kept["status"] == "stopped"
     assert kept["text"]
-    assert LONG.startswith(kept["text"].strip())
+    assert LONG_ANSWER.startswith(kept["text"].strip())
 
 
 def test_a_sign_of_life_on_a_terminal_only() -> None:
@@ -221,13 +179,3 @@ def test_a_sign_of_life_on_a_terminal_only() -> None:
     assert done.stdout == b"Good.\n"
     assert shown.startswith("Thinking …")
     assert shown.endswith("\r\x1b[K")
-
-
-@contextmanager
-def process(words: list[str]) -> Iterator[Any]:
-    pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as talk:
-        try:
-            yield talk
-        finally:
-            talk.kill()

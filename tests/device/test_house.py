@@ -169,6 +169,12 @@ def test_links_in_the_docs_lead_somewhere(repository: Path) -> None:
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_the_example_in_the_readme_runs(repository: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text("utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60, check=False)
+    assert "Biscuit" in done.stdout, done.stderr
+
+
 def test_the_wheel_holds_all_packages_and_the_models(repository: Path, tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=repository, check=True, capture_output=True, timeout=60, env=dict(os.environ))
