@@ -308,14 +308,11 @@ class Engine:
         del state[written:]
         return state
 
-    def restore(self, sequence: int, state: bytes | bytearray, tokens: Sequence[int]) -> bool:
+    def restore(self, sequence: int, state: bytes | bytearray | memoryview, tokens: Sequence[int]) -> bool:
         """Put back what :meth:`save` gave; False, and an empty sequence, when it does not fit this context."""
         self.drop(sequence)
         size = len(state)
-        if isinstance(state, bytes):
-            buffer: Any = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
-        else:
-            buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        buffer = self._numpy.frombuffer(state, self._numpy.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         read = self._lib.llama_state_seq_set_data(self._handle, buffer, size, sequence)
         if read != size or self._lib.llama_memory_seq_pos_max(self._memory, sequence) + 1 != len(tokens):
             self.drop(sequence)

@@ -61,7 +61,11 @@ class Model:
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self._vocab))
         self._pieces: dict[int, bytes] = {}
         self._special: dict[int, bool] = {}
+        # a conversation is laid out again at every turn: most of it was tokenised before
         self._recent = functools.lru_cache(maxsize=512)(self._plain)
+        self._templates = functools.lru_cache(maxsize=64)(
+            lambda text: tuple(self._tokens(text.encode(), special=True))
+        )
 
     @property
     def handle(self) -> Any:
@@ -103,7 +107,7 @@ class Model:
 
     def control(self, text: str) -> list[int]:
         """Tokens of something a template wrote: control tokens are recognised."""
-        return self._tokens(text.encode(), special=True)
+        return list(self._templates(text))
 
     def plain(self, text: str, *, after: int | None = None) -> list[int]:
         """Tokens of something a person wrote: never a control token, whatever it looks like.
@@ -134,10 +138,13 @@ class Model:
         return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; empty for control tokens."""
+        """The bytes a token stands for; empty for control tokens, but for those around a thought."""
         known = self._pieces.get(token)
         if known is None:
-            known = self._pieces[token] = self._piece(token, special=False)
+            known = self._piece(token, special=False)
+            if not known and (written := self._piece(token, special=True)) in (b"<think>", b"</think>"):
+                known = written
+            self._pieces[token] = known
         return known
 
     def text(self, tokens: list[int]) -> str:

@@ -1,0 +1,507 @@
+"""The local model behind its one owner thread: a person's turn goes first, and conversations keep their cache.
+
+Callers lay out and tokenise in their own thread, the owner thread only decodes and samples, and whoever iterates
+turns tokens into text. A job is a generator that yields between decodes: there the owner looks whether somebody more
+important waits. A decode that is already running is ended by the engine's abort flag.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnemon.errors import InputError, MnemonError, ModelError, ModelMissingError
+from mnemon.runtime.chat_model import (
+    ChatMessage,
+    GenerationReport,
+    ModelInfo,
+    Piece,
+    Priority,
+    Sampling,
+    StopReason,
+    TokenScores,
+)
+from mnemon.runtime.layout import Layout, Plan
+from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
+from mnemon.runtime.sequences import Conversation, Sequences
+from mnemon.runtime.sessions import SessionFiles
+
+if TYPE_CHECKING:
+    from mnemon.runtime.catalog import ModelSpec
+    from mnemon.runtime.engine import Engine
+    from mnemon.settings import ModelSettings
+
+_SEQUENCES = 6
+_SPARE_CELLS = 1024
+"""Cells beyond one window, so that background work does not push a conversation out."""
+_FLUSH = 0.01
+"""Seconds of tokens handed over together: waking a reader for each of 1,800 tokens a second slows the decode."""
+_PAUSE = 3.0
+"""Seconds without work after which conversations are written to disk."""
+
+Steps = Generator[None, None, None]
+
+
+@dataclass(order=True, slots=True)
+class _Job:
+    priority: int
+    number: int
+    steps: Steps = field(compare=False)
+    abandon: Callable[[], None] = field(compare=False)
+    """Tells who waits for it that it will never be done."""
+    generation: LocalGeneration | None = field(compare=False, default=None)
+
+
+class LocalGeneration:
+    """An answer in the making; satisfies :class:`~mnemon.runtime.chat_model.Generation`. Iterate it once."""
+
+    def __init__(self, model: LocalModel, plan: Plan, report: GenerationReport) -> None:
+        self._model = model
+        self._plan = plan
+        self.report = report
+        self.created = time.perf_counter()
+        self.stopped = False
+        self._ready: queue.SimpleQueue[list[tuple[int, float]] | BaseException | None] = queue.SimpleQueue()
+
+    def __iter__(self) -> Iterator[Piece]:
+        piece = self._model.model.piece
+        characters, thoughts = CharacterStream(), self._model.thoughts()
+        try:
+            while (batch := self._ready.get()) is not None:
+                if isinstance(batch, BaseException):
+                    raise batch
+                texts: list[str] = []
+                logprobs: list[float] = []
+                for token, logprob in batch:
+                    texts.append(thoughts.add(characters.add(piece(token))))
+                    if not thoughts.thinking:
+                        logprobs.append(logprob)
+                text = "".join(texts)
+                if text or logprobs:
+                    yield Piece(text, tuple(logprobs))
+            if rest := thoughts.finish():
+                yield Piece(rest, ())
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End it within one decode; from any thread, any number of times, also when it is over."""
+        self.stopped = True
+        self._model.interrupt(self)
+
+    def put(self, batch: list[tuple[int, float]]) -> None:
+        """Hand tokens to the reader."""
+        self.report.total_ms = 1000 * (time.perf_counter() - self.created)
+        self._ready.put(batch)
+
+    def end(self, reason: StopReason | BaseException) -> None:
+        """Tell the reader that it is over, and why."""
+        self.report.total_ms = 1000 * (time.perf_counter() - self.created)
+        if isinstance(reason, BaseException):
+            self._ready.put(reason)
+        else:
+            self.report.stop_reason = reason
+        self._ready.put(None)
+
+
+class LocalModel:
+    """A GGUF chat model; satisfies :class:`~mnemon.runtime.chat_model.ChatModel`. A context manager.
+
+    Use :meth:`load`. Session names that begin with ``~`` are kept in memory only and never reach the disk.
+    """
+
+    def __init__(self, engine: Engine, layout: Layout, info: ModelInfo, *, files: SessionFiles | None = None) -> None:
+        self.model = engine.model
+        self._engine = engine
+        self._layout = layout
+        self._info = info
+        self._sequences = Sequences(engine, files, count=_SEQUENCES)
+        self._condition = threading.Condition()
+        self._heap: list[_Job] = []
+        self._numbers = itertools.count()
+        self._current: _Job | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="mnemon-model", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def load(
+        cls,
+        spec: ModelSpec,
+        settings: ModelSettings,
+        *,
+        session_dir: Path | None = None,
+        session_key: bytes | None = None,
+    ) -> LocalModel:
+        """Load a model's file and start its owner thread.
+
+        Args:
+            spec: Which model.
+            settings: Threads, window, and whether ChatML may replace a template that does not work.
+            session_dir: Where caches of paused conversations are kept; None keeps them in memory only.
+            session_key: 32 bytes they are encrypted with; without it nothing is written.
+
+        Raises:
+            ModelMissingError: The file is not there.
+            ModelCorruptError: It is not a whole GGUF file.
+            ModelUnsupportedError: llama.cpp cannot run it.
+            TemplateError: Its chat template cannot be used.
+            ModelError: Not enough memory.
+        """
+        from mnemon.runtime import templates
+        from mnemon.runtime.engine import Engine
+        from mnemon.runtime.vocabulary import Model
+
+        if spec.path is None:
+            raise ModelMissingError(
+                f"The model {spec.name} has not been pulled.", hint=f"Run `mnemon models pull {spec.name}`."
+            )
+        with contextlib.ExitStack() as opened:
+            model = opened.enter_context(Model(spec.path))
+            template, notes = templates.load(model, chatml_fallback=settings.chatml_fallback)
+            window = settings.context or spec.context or model.trained_context
+            if window > model.trained_context:
+                notes += (f"It was trained on {model.trained_context} tokens; a longer window makes it worse.",)
+            engine = opened.enter_context(
+                Engine(
+                    model,
+                    cells=window + min(window // 2, _SPARE_CELLS),
+                    sequences=_SEQUENCES,
+                    threads=settings.threads,
+                )
+            )
+            sampling = spec.sampling
+            if settings.temperature >= 0:
+                sampling = replace(sampling, temperature=settings.temperature)
+            info = ModelInfo(
+                name=spec.name,
+                path=str(spec.path),
+                architecture=model.architecture,
+                parameters=model.parameters,
+                file_bytes=spec.path.stat().st_size,
+                context_tokens=window,
+                memory_placement=spec.memory_placement,
+                memory_limit=spec.memory_limit,
+                sampling=sampling,
+                notes=notes,
+            )
+            files = None
+            if session_dir is not None and session_key is not None:
+                files = SessionFiles(session_dir, session_key, _identity(spec.path, engine.cells))
+            local = cls(engine, Layout(model, template, window), info, files=files)
+            opened.pop_all()
+        return local
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known about it."""
+        return self._info
+
+    def generate(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        max_tokens: int = 512,
+        sampling: Sampling | None = None,
+        grammar: str | None = None,
+        session: str | None = None,
+        priority: Priority = Priority.PERSON,
+    ) -> LocalGeneration:
+        """Start an answer to ``messages`` and return at once (see :class:`~mnemon.runtime.chat_model.ChatModel`).
+
+        Raises:
+            PromptTooLongError: The system text and the last message alone do not fit.
+            InputError: There is no message to answer.
+            ModelError: It has been closed.
+        """
+        if not any(m.role == "user" and m.content.strip() for m in messages):
+            raise InputError("There is nothing to answer.", hint="Write a message first.")
+        with self._condition:
+            self._refuse_when_closed()
+            kept = self._sequences.conversation(session)
+        plan = self._layout.plan(messages, kept, max_tokens)
+        report = GenerationReport(
+            prompt_tokens=len(plan.tokens),
+            dropped_messages=plan.dropped,
+            context_used=len(plan.tokens),
+            context_size=self._info.context_tokens,
+        )
+        generation = LocalGeneration(self, plan, report)
+        steps = self._answer(generation, plan, kept, sampling or self._info.sampling, grammar)
+        self._submit(priority, steps, lambda: generation.end("stopped"), generation)
+        return generation
+
+    def loglikelihood(
+        self, messages: Sequence[ChatMessage], answer: str, *, priority: Priority = Priority.BACKGROUND
+    ) -> TokenScores:
+        """How likely the model finds ``answer`` as its reply to ``messages``, token by token."""
+        plan, tokens = self._layout.plan_given(messages, answer)
+        scores = self._wait_for(priority, lambda: self._score(plan.tokens, tokens))
+        return TokenScores(tuple(self.model.text([t]) for t in tokens), tuple(scores))
+
+    def count_tokens(self, text: str) -> int:
+        """Length of ``text`` in this model's tokens."""
+        return len(self.model.plain(text))
+
+    def forget_session(self, session: str) -> None:
+        """Drop what is kept of a conversation, in memory and on disk."""
+        self._forget(lambda: self._sequences.forget(session))
+
+    def forget_all_sessions(self) -> None:
+        """Drop what is kept of all conversations, in memory and on disk."""
+        self._forget(self._sequences.forget_all)
+
+    def close(self) -> None:
+        """Stop everything, write paused conversations to disk and free the model; calling it again does nothing."""
+        with self._condition:
+            self._closing = True
+            for job in [*self._heap, *([self._current] if self._current else [])]:
+                if job.generation:
+                    job.generation.stopped = True
+            self._engine.abort()
+            self._condition.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def __enter__(self) -> LocalModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- for generations --------------------------------------------------------------------------------------
+
+    def thoughts(self) -> ThoughtFilter:
+        """A new filter for one answer."""
+        return ThoughtFilter(inside=self._layout.template.opens_thought)
+
+    def interrupt(self, generation: LocalGeneration) -> None:
+        """End the decode that is running if it is for ``generation``."""
+        with self._condition:
+            if self._current is not None and self._current.generation is generation:
+                self._engine.abort()
+
+    # -- the owner thread -------------------------------------------------------------------------------------
+
+    def _submit(
+        self, priority: int, steps: Steps, abandon: Callable[[], None], generation: LocalGeneration | None = None
+    ) -> None:
+        with self._condition:
+            self._refuse_when_closed()
+            job = _Job(priority, next(self._numbers), steps, abandon, generation)
+            heapq.heappush(self._heap, job)
+            if self._current is not None and job < self._current:
+                self._engine.abort()
+            self._condition.notify_all()
+
+    def _wait_for(self, priority: int, work: Callable[[], Generator[None, None, Any]]) -> Any:
+        future: Future[Any] = Future()
+
+        def steps() -> Steps:
+            try:
+                future.set_result((yield from work()))
+            except Exception as error:  # noqa: BLE001  (raised again where somebody waits)
+                future.set_exception(_told(error))
+
+        self._submit(priority, steps(), lambda: future.set_exception(_closed()))
+        return future.result()
+
+    def _forget(self, work: Callable[[], None]) -> None:
+        def steps() -> Generator[None, None, None]:
+            work()
+            yield from ()
+
+        self._wait_for(Priority.PERSON, steps)
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            self._work_on(job)
+        for left in self._heap:
+            left.steps.close()
+            left.abandon()
+        self._sequences.close()
+        self._engine.close()
+        self.model.close()
+
+    def _next(self) -> _Job | None:
+        """The most important job, or None when it is time to close; waits, and saves when nothing comes."""
+        with self._condition:
+            self._current = None
+            while not self._heap and not self._closing:
+                if not self._condition.wait(_PAUSE if self._sequences.unsaved else None) and not self._heap:
+                    self._sequences.save()
+            if self._closing:
+                return None
+            self._current = heapq.heappop(self._heap)
+            self._engine.resume()
+            return self._current
+
+    def _work_on(self, job: _Job) -> None:
+        heap, steps = self._heap, job.steps
+        try:
+            for _ in steps:
+                if self._closing or (heap and heap[0] < job):
+                    with self._condition:
+                        heapq.heappush(heap, job)
+                        self._current = None
+                    return
+        except Exception as error:  # noqa: BLE001  (the owner thread must outlive any one answer)
+            if job.generation:
+                job.generation.end(_told(error))
+
+    def _answer(
+        self, generation: LocalGeneration, plan: Plan, kept: Conversation, sampling: Sampling, grammar: str | None
+    ) -> Steps:
+        engine, report = self._engine, generation.report
+        out: list[int] = []
+        reason: StopReason = "stopped"
+        sequence = -1
+        try:
+            with Sampler(engine, sampling, grammar) as sampler:
+                guard = RepetitionGuard()
+                pending: list[tuple[int, float]] = []
+                flushed = 0.0
+                ends, piece = self._layout.ends, self.model.piece
+                decodes = -1
+                while not generation.stopped:
+                    if engine.decodes != decodes:  # at the beginning, and when somebody else had the engine
+                        sequence = self._sequences.place(kept, [*plan.tokens, *out], plan.limit - len(out))
+                        cached = yield from self._prefill(sequence, [*plan.tokens, *out], generation, plan.shift)
+                        if generation.stopped:
+                            break
+                        if not out:
+                            report.cached_tokens = cached
+                    token, logprob = sampler.choose()
+                    if ends(token):
+                        reason = "end"
+                        break
+                    out.append(token)
+                    pending.append((token, logprob))
+                    now = time.perf_counter()
+                    if len(out) == 1:
+                        report.first_token_ms = 1000 * (now - generation.created)
+                    report.answer_tokens = len(out)
+                    if now - flushed > _FLUSH:
+                        report.context_used = report.prompt_tokens + len(out)
+                        generation.put(pending)
+                        pending, flushed = [], now
+                    if guard.add(piece(token).decode("utf-8", "replace")):
+                        reason = "repeat"
+                        break
+                    if len(out) >= plan.limit:
+                        reason = "length"
+                        break
+                    decodes = engine.decodes
+                    yield
+                    if engine.decodes == decodes and not generation.stopped:
+                        decodes = yield from self._step(sequence, token)
+            report.context_used = report.prompt_tokens + len(out)
+            if pending:
+                generation.put(pending)
+        finally:
+            if sequence >= 0:
+                self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
+        generation.end(reason)
+
+    def _step(self, sequence: int, token: int) -> Generator[None, None, int]:
+        """Decode one token; what to compare ``engine.decodes`` with afterwards (-1: it has to be done again)."""
+        from mnemon.runtime.engine import CacheFull, DecodeAborted
+
+        try:
+            self._engine.step(sequence, token)
+        except DecodeAborted:
+            yield
+            self._resume()
+            return -1
+        except CacheFull:
+            return -1  # the prefill that follows makes room
+        return self._engine.decodes
+
+    def _prefill(
+        self, sequence: int, tokens: list[int], generation: LocalGeneration | None, shift: bool
+    ) -> Generator[None, None, int]:
+        """Get ``tokens`` into the sequence, however often it is interrupted; how many were there already."""
+        from mnemon.runtime.engine import CacheFull, DecodeAborted
+
+        engine, cached = self._engine, -1
+        while True:
+            try:
+                done = engine.prefill(sequence, tokens, shift=shift and cached < 0)
+                return done.cached + done.shifted if cached < 0 else cached
+            except DecodeAborted:
+                if generation is not None and generation.stopped:
+                    return max(cached, 0)
+                cached = max(cached, 0)
+                yield
+                self._resume()
+            except CacheFull:
+                if not self._sequences.make_room(sequence):
+                    raise ModelError(
+                        f"A window of {engine.cells} tokens has no room for this.",
+                        hint="Set model.context to a larger number.",
+                    ) from None
+
+    def _resume(self) -> None:
+        """Lower the flag somebody raised to get in between; whoever it was has had their turn."""
+        with self._condition:
+            job = self._current
+            waiting = self._heap and job and self._heap[0] < job
+            if not (waiting or self._closing or (job and job.generation and job.generation.stopped)):
+                self._engine.resume()
+
+    def _score(self, prompt: list[int], answer: list[int]) -> Generator[None, None, list[float]]:
+        from mnemon.runtime.engine import DecodeAborted
+
+        kept = self._sequences.conversation(None)
+        try:
+            while True:
+                sequence = self._sequences.place(kept, [*prompt, *answer], 0)
+                yield from self._prefill(sequence, prompt, None, shift=False)
+                try:
+                    return self._engine.scores(sequence, answer)
+                except DecodeAborted:
+                    yield
+                    self._resume()
+        finally:
+            self._sequences.release(kept, 0, None)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closing:
+            raise _closed()
+
+
+def _closed() -> ModelError:
+    return ModelError("The model is closed.", hint="Load it again.")
+
+
+def _told(error: BaseException) -> BaseException:
+    """An error as readers may expect it: one of Mnemon's own."""
+    if isinstance(error, MnemonError):
+        return error
+    told = ModelError(f"The model failed: {error!r}.", hint="Try again; if it happens again, see `mnemon doctor`.")
+    told.__cause__ = error
+    return told
+
+
+def _identity(path: Path, cells: int) -> bytes:
+    """What a cache depends on: the weights, the size of the context, and the llama.cpp that computed it.
+
+    The header and size of a file tell models apart; hashing gigabytes at each start would cost seconds.
+    """
+    with path.open("rb") as file:
+        head = hashlib.sha256(file.read(1 << 20)).hexdigest()
+        size = file.seek(0, 2)
+        file.seek(max(0, size - (1 << 20)))
+        tail = hashlib.sha256(file.read()).hexdigest()
+    return f"{head} {tail} {size} {cells} {version('llama-cpp-python')}".encode()
