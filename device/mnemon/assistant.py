@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnemon import paths
 from mnemon import settings as settings_module
-from mnemon.answering import evidence as evidence_module
+from mnemon.answering.evidence import UNKNOWN, Evidence, quote, weigh
 from mnemon.answering.gate import Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
 from mnemon.background import Background
@@ -184,15 +184,15 @@ class Assistant:
             recalled = self.memory.recall(
                 asked.text, limit=RECALL_CANDIDATES, exclude=(question.memory_id,), at=question.said_at
             )
-            evidence = evidence_module.weigh(asked, recalled)
+            evidence = weigh(asked, recalled)
             recall_ms = _ms_since(recall_started)
             model = self.model
             given = evidence.memories[: self._memory_limit(model.info)]
             saved.recalled(given)
             yield MemoriesRecalled(given)
 
-            told = _is_about_what_was_told(asked, evidence)
             strict = model.info.parameters < SMALL_MODEL_PARAMETERS
+            told = _is_about_what_was_told(asked, evidence, strict=strict)
             saved.of_model(model.info.name)
             report: GenerationReport | None = None
             first_ms = 0.0
@@ -289,12 +289,12 @@ class Assistant:
         return replace(question, context=context)
 
     def _in_other_words(
-        self, asked: Asked, evidence: evidence_module.Evidence, told: bool, strict: bool, attempt: int, reason: str
+        self, asked: Asked, evidence: Evidence, told: bool, strict: bool, attempt: int, reason: str
     ) -> tuple[str, Route, str]:
         """What Mnemon says when the model said nothing it may say."""
         if told:
-            text = evidence_module.quote(asked, evidence, self.now(), skip=max(0, attempt))
-            if text == evidence_module.UNKNOWN:
+            text = quote(asked, evidence, self.now(), skip=max(0, attempt))
+            if text == UNKNOWN:
                 return text, "unknown", "nothing told comes near enough"
             return text, "quoted", reason if reason != "said by the model" else "the owner's own words are surer"
         if not asked.asks:
@@ -486,12 +486,16 @@ def _said(generation: Generation, gate: Gate) -> Iterator[str]:
     yield from gate.close()
 
 
-def _is_about_what_was_told(asked: Asked, evidence: evidence_module.Evidence) -> bool:
-    """A question that memory, not the model, has to answer: it speaks of the owner, or memory plainly holds it."""
-    if not asked.asks:
+def _is_about_what_was_told(asked: Asked, evidence: Evidence, *, strict: bool) -> bool:
+    """A question that memory, not the model's knowledge, has to answer.
+
+    It speaks of the owner's own affairs, or memory plainly holds it; a small model, which knows little of the world,
+    leaves it to memory as soon as anything comes near.
+    """
+    if not asked.asks or (asked.of_mnemon and not asked.of_owner):
         return False
-    if evidence.strength == "strong":
-        return not asked.of_mnemon or asked.of_owner
+    if evidence.strength == "strong" or (strict and evidence.strength == "weak"):
+        return True
     return asked.of_owner and not asked.advice and not asked.of_mnemon
 
 
