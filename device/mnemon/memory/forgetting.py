@@ -165,7 +165,8 @@ class Forgetting:
                 (id,),
             )
             self._store.execute(
-                "UPDATE conversations SET leaf_id = (SELECT parent_id FROM messages WHERE id = ?1) WHERE leaf_id = ?1",
+                "UPDATE conversations SET leaf_id = (SELECT parent_id FROM messages WHERE id = ?1)"
+                " WHERE leaf_id = ?1",
                 (id,),
             )
         self._delete("facts", "id", doomed.facts)
@@ -175,7 +176,7 @@ class Forgetting:
         )
 
     def _clean_copies(self, doomed: _Doomed) -> list[int]:
-        """Take it out of later prompts, and out of answers that were given it or replied to it and repeat it."""
+        """Take it out of later prompts, and out of answers that had it before them and repeat it."""
         ids, texts = doomed.ids, doomed.texts
         telling = [{stem(word) for word in content_words(text)} for text in texts]
         cleaned = []

@@ -54,9 +54,22 @@ class Rows:
     live: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     before: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     after: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    _around: tuple[np.ndarray, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def around(self) -> tuple[np.ndarray, ...]:
+        """For every row: where the one before, the one after, and those two away are (the row after the last when
+        there is none), and 1 where the one before ends asking, else 0. Kept until rows are added.
+        """
+        if self._around is None:
+            count = len(self.ids)
+            before = np.append(np.where(self.before < 0, count, self.before), count)
+            after = np.append(np.where(self.after < 0, count, self.after), count)
+            asked = np.append(self.ends_asking, False)[before[:-1]].astype(np.float32)
+            self._around = (before[:-1], after[:-1], before[before][:-1], after[after][:-1], asked)
+        return self._around
 
     def position(self, id: int) -> int:
         """Where the memory with that number is, or -1."""
@@ -203,6 +216,7 @@ class Index:
             del self._postings[key]
 
     def _link(self, rows: Rows, start: int, parents: Sequence[int | None]) -> None:
+        rows._around = None
         follows = np.array([parent or 0 for parent in parents], np.int64)
         at = np.minimum(np.searchsorted(rows.ids, follows), len(rows.ids) - 1)
         here = np.arange(start, len(rows.ids))

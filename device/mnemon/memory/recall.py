@@ -39,6 +39,7 @@ _BEFORE, _BEFORE_QUESTION, _AFTER, _TWO_AWAY = 0.3, 0.8, 0.2, 0.2
 _SPEAKER = 0.8
 _ASKING = 0.3
 _ENDED = 2.0
+_BLOCK = 64
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ class Recall:
         lexical = np.zeros(count, np.float32)
         overlap = np.zeros(count, np.float32)
         rarity = 0.0
-        length = np.float32(0.25) + np.float32(0.75) * rows.length / max(1.0, float(rows.length.mean()))
+        usual = max(1.0, float(rows.length.mean()))
         for word in content_words(question):
             if word in names:
                 continue  # in a talk, a name is mostly said by the other one: "Hey Anna!"
@@ -135,20 +136,22 @@ class Recall:
             idf = math.log(1 + (count - len(positions) + 0.5) / (len(positions) + 0.5))
             rarity += idf
             # Messages are short: a word counts once, which is what makes postings without frequencies enough.
-            lexical[positions] += idf * 2.2 / (1 + 1.2 * length[positions])
+            lexical[positions] += idf * 2.2 / (1.3 + 0.9 * rows.length[positions] / usual)
             overlap[positions] += idf
         if kind == "message":
             dense, lexical = _with_neighbours(rows, cosine - cosine.mean()), _with_neighbours(rows, lexical)
         else:
             dense = cosine - cosine.mean()
-        total = _MEANING * dense + _WORDS * lexical / (float(lexical.max()) + _ENOUGH_WORDS)
+        total = dense * np.float32(_MEANING)
+        lexical *= np.float32(_WORDS / (float(lexical.max()) + _ENOUGH_WORDS))
+        total += lexical
         if kind == "message":
             if len(names) == 1:
-                total += _SPEAKER * np.isin(rows.speaker, self._speakers(names))
+                total += np.float32(_SPEAKER) * np.isin(rows.speaker, self._speakers(names))
             elif speaks_of_owner(question):
-                total += _SPEAKER * (rows.role == OWNER)
-            total -= _ASKING * rows.ends_asking
-        total[~rows.live] = -np.inf
+                total += np.float32(_SPEAKER) * (rows.role == OWNER)
+            total -= np.float32(_ASKING) * rows.ends_asking
+        np.copyto(total, -np.inf, where=~rows.live)
         return _Scored(total, cosine, overlap / rarity if rarity else overlap)
 
     def _named(self, rows: Rows, question: str) -> set[str]:
@@ -220,21 +223,31 @@ class Recall:
 
 def _with_neighbours(rows: Rows, scores: np.ndarray) -> np.ndarray:
     """Each score with a share of those around it in the same talk; all of it almost when the one before asked."""
-    padded = np.append(scores, np.float32(0))  # position -1 is nobody
-    before, after = rows.before, rows.after
-    share = np.where(np.append(rows.ends_asking, False)[before], np.float32(_BEFORE_QUESTION), np.float32(_BEFORE))
-    far_before = np.append(before, -1)[before]
-    far_after = np.append(after, -1)[after]
-    far = padded[far_before] + padded[far_after]
-    result: np.ndarray = scores + share * padded[before] + _AFTER * padded[after] + _TWO_AWAY * far
-    return result.astype(np.float32, copy=False)
+    before, after, two_before, two_after, asked = rows.around()
+    padded = np.append(scores, np.float32(0))  # the row after the last is nobody
+    result: np.ndarray = padded[two_before]
+    result += padded[two_after]
+    result *= np.float32(_TWO_AWAY)
+    share = asked * np.float32(_BEFORE_QUESTION - _BEFORE) + np.float32(_BEFORE)
+    result += share * padded[before]
+    result += np.float32(_AFTER) * padded[after]
+    result += scores
+    return result
 
 
 def _best(scores: np.ndarray, count: int) -> list[int]:
     if not len(scores):
         return []
     count = min(count, len(scores))
-    top = np.argpartition(-scores, count - 1)[:count]
+    # The best of all are among the blocks with the best maxima: 0.1 ms for 100,000 scores instead of 1.0.
+    blocks = len(scores) // _BLOCK
+    places = np.arange(len(scores))
+    if blocks > count:
+        highest = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+        chosen = np.argpartition(highest, -count)[-count:]
+        inside = (chosen[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+        places = np.concatenate((inside, places[blocks * _BLOCK :]))
+    top = places[np.argpartition(scores[places], -count)[-count:]]
     return [int(i) for i in top[np.argsort(-scores[top], kind="stable")] if np.isfinite(scores[i])]
 
 
