@@ -50,9 +50,8 @@ def first_token_seconds(home: str, runs: int = 7) -> float:
     taken = []
     for _ in range(runs):
         started = time.perf_counter()
-        process = subprocess.Popen(
-            [MNEMON, "ask", "What is my dog called?"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_env(home)
-        )
+        pipe, command = subprocess.PIPE, [MNEMON, "ask", "What is my dog called?"]
+        process = subprocess.Popen(command, bufsize=0, stdout=pipe, stderr=pipe, env=_env(home))
         first = process.stdout.read(1)
         taken.append(time.perf_counter() - started)
         rest, told = process.communicate(timeout=120)
