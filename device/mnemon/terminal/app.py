@@ -44,7 +44,6 @@ class MnemonApp(App[None], inherit_bindings=False):
         Binding("ctrl+p", "command_palette", "Commands", id="app.commands", show=False, priority=True),
         Binding("ctrl+q", "quit", "Quit", id="app.quit", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "Copy the selection, or stop; twice quits", id="app.interrupt", show=False),
-        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False),
     ]
 
     def __init__(self, assistant: Assistant) -> None:

@@ -107,7 +107,7 @@ def check(own: Mapping[str, str], *, enter_sends: bool = True) -> tuple[dict[str
             close = difflib.get_close_matches(command_id, known, 1)
             hint = f"Did you mean {close[0]}?" if close else "F1 lists the names."
             problems.append(f"terminal.keymap: there is no command {command_id}. {hint}")
-        elif wrong := _wrong_key(known[command_id].scope, split(keys)):
+        elif wrong := _wrong_key(known[command_id], split(keys)):
             problems.append(f"terminal.keymap: {command_id} = {keys!r}: {wrong}")
         else:
             wanted[command_id] = ",".join(split(keys))
@@ -131,16 +131,25 @@ def display(key: str) -> str:
     )
 
 
-def _wrong_key(scope: str, keys: tuple[str, ...]) -> str:
+def _wrong_key(command: Command, keys: tuple[str, ...]) -> str:
     if not keys:
         return "no key is named."
     for key in keys:
         *modifiers, last = key.split("+")
         if not set(modifiers) <= _MODIFIERS or (len(last) > 1 and last not in _NAMED and "_" not in last):
             return f"{key} is not a key. Write it as ctrl+o, alt+up or f2."
-        if scope in _TYPING and last not in _NAMED and not set(modifiers) & {"ctrl", "alt", "super", "meta", "hyper"}:
+        if command.scope in _TYPING and last not in _NAMED and not set(modifiers) & {"ctrl", "alt", "super", "meta", "hyper"}:
             return f"{key} alone would make it impossible to type. Add ctrl or alt."
+        if command.scope in _TYPING and key not in command.keys and key in _editing_keys():
+            return f"{key} edits the text you write. Choose another."
     return ""
+
+
+def _editing_keys() -> frozenset[str]:
+    """Keys the input takes before anybody else sees them."""
+    from textual.widgets import TextArea
+
+    return frozenset(key for key, _ in TextArea._merged_bindings or ()) - {"up", "down", "pageup", "pagedown"}
 
 
 def _clash(command_id: str, keymap: Mapping[str, str]) -> str:
