@@ -125,6 +125,13 @@ class Forgetting:
         rows = self._store.tuples("SELECT forgotten_at FROM tombstones WHERE digest = ?", (self._digest(text),))
         return bool(rows) and (said_at is None or to_ms(said_at) <= rows[0][0])
 
+    def adopt_key(self, key: bytes) -> None:
+        """Take over the key of another memory's tombstones (32 bytes). Only for a memory without any of its own."""
+        with self._store.transaction():
+            self._store.secret("tombstones")
+            self._store.execute("UPDATE secrets SET value = ? WHERE name = 'tombstones'", (key,))
+            self._secret = None
+
     def _doomed(self, ids: Sequence[str]) -> _Doomed:
         doomed = _Doomed()
         for name in ids:

@@ -142,6 +142,10 @@ class Memory:
         """Was this text (of a message or a fact) forgotten, and not told anew since?"""
         return self._forgetting.is_forgotten(text, said_at=said_at)
 
+    def adopt_tombstone_key(self, key: bytes) -> None:
+        """Read another memory's tombstones from now on (an import does); only where nothing was forgotten yet."""
+        self._forgetting.adopt_key(key)
+
     def on_forget(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called after something was forgotten: for copies kept outside the file."""
         self._after_forgetting.append(callback)
