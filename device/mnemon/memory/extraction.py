@@ -109,8 +109,8 @@ def _from_patterns(stated: list[str], message: Message) -> list[FactDraft]:
 
 
 _HOUSE = re.compile(
-    r"(?:the|our|my)(?: new)? (?:house|flat|place|cottage|apartment|bungalow) in (?P<v>(?-i:(?:[A-ZÀ-Þ][\w'’-]*(?: |$)){1,3}))"
-    r"(?=is\b|smells|has|looks|feels|needs|$)",
+    r"(?:the|our|my)(?: new)? (?:house|flat|place|cottage|apartment|bungalow) in"
+    r" (?P<v>(?-i:[A-ZÀ-Þ][\w'’-]*(?: [A-ZÀ-Þ][\w'’-]*)*))\b",
     re.IGNORECASE,
 )
 _CORRECTED = re.compile(
