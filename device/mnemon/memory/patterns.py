@@ -382,9 +382,9 @@ _THINGS = [
     _rule(rf"{_I} {{adv}}bank with (?P<v>.+)|{_I} (?:have )?{{adv}}(?:opened|opened an account) with (?P<v2>.+)", "The user banks with {v}.", "bank"),
 ]  # fmt: skip
 _PLANS = [
-    _rule(rf"(?:{_MY}|the) (?P<t>{{event}}) (?:is|are|has been|starts|begins|got moved to|is moved to|was)(?: now)?(?: {{adv}})?(?:booked |scheduled |set |moved |due )?(?P<p>for|on|at|in|to|from)? ?(?P<v>(?:the )?{{when}}.*)", "The user's {t} is {p} {v}.", "{t}"),
-    _rule(rf"{_I} (?:have|have booked|booked|have got|{{adv}}got) (?P<t>an? {{event}}) (?P<p>on|at|for|with|in|to)? ?(?P<v>.*{{when}}.*)", "The user has {t} {p} {v}.", "{t}"),
     _rule(rf"{_I} got married (?:on|in) (?P<v>.+)|{_MY} (?:wedding )?anniversary is (?:on )?(?P<v2>.+)", "The user's wedding anniversary is on {v}.", "anniversary"),
+    _rule(rf"(?:{_MY}|the) (?P<t>{{event}}) (?:is|are|has been|starts|begins|got moved to|is moved to|was)(?: now)?(?: {{adv}})?(?:booked |scheduled |set |moved |due )?(?:(?P<p>for|on|at|in|to|from)\b)? ?(?P<v>(?:the )?{{when}}.*)", "The user's {t} is {p} {v}.", "{t}"),
+    _rule(rf"{_I} (?:have|have booked|booked|have got|{{adv}}got) (?P<t>an? {{event}}) (?:(?P<p>on|at|for|with|in|to)\b)? ?(?P<v>.*{{when}}.*)", "The user has {t} {p} {v}.", "{t}"),
     _rule(rf"{_I} (?:have |go to |play |do )(?P<t>[\w -]+?) (?:every|on) (?P<v>{{dayname}}.*)", "The user has {t} every {v}.", "{t}"),
     _rule(rf"{_I} (?:am|are) {{adv}}(?P<x>going|flying|travelling|traveling|driving|off|heading) (?:on holiday )?to (?P<v>.+{{when}}.*|{{when}}.*)", "The user is {x} to {v}.", "trip"),
     _rule(rf"{_I} (?:am|are) {{adv}}(?P<x>going|flying|travelling|traveling) to (?P<v>(?-i:[A-Z]\w+)(?: .+)?)", "The user is {x} to {v}.", "trip"),
@@ -427,6 +427,10 @@ _DETERMINED = re.compile(
     r"(?:the (?:way|idea|look|sound|fact|first|second|last|other|thought|one|same)|this|that|your|it|you|when|how|to (?:see"
     r"|hear|know|ask|talk|tell|say|thank|be|have a (?:word|chat)))\b",
     re.IGNORECASE,
+)
+# "I want to ask you something" is about this talk, not about a life.
+_CHAT = re.compile(
+    r"(?:know|ask|see|hear|talk|tell|say|thank|be|have a (?:word|chat)|chat|check|understand|speak|show|mention)\b", re.IGNORECASE
 )
 _WEAK_TOPIC = re.compile(
     r"\b(?:question|point|guess|opinion|day|night|morning|evening|week|weekend|feet|head|back|heart|fault|bad|turn|problem"
@@ -482,7 +486,7 @@ def _made(rule: Rule, match: re.Match[str], clause: str) -> Found | None:
     value = _tidy(groups.get("v", ""))
     if rule.named or rule.attribute in ("home", "job", "employer"):
         value = _tidy(re.split(r",(?! [A-Z])| and (?=(?:he|she|it|they|i|we|is|was)\b)", value)[0])
-    if not (value or not rule.value) or (rule.value == "{v}" and _says_nothing(rule, value)):
+    if ("v" in groups and not value) or (rule.value == "{v}" and _says_nothing(rule, value)):
         return None
     if rule.named and not _is_name(value, clause):
         return None
@@ -547,6 +551,8 @@ def _tidy(value: str) -> str:
 
 def _says_nothing(rule: Rule, value: str) -> bool:
     if len(value) > 160 or not re.search(r"\w", value):
+        return True
+    if rule.attribute == "goal" and _CHAT.match(value):
         return True
     if rule.attribute in ("like", "dislike", "goal", "preference", "plays"):
         return bool(_DETERMINED.match(value))
