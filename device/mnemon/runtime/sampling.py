@@ -74,9 +74,11 @@ class Sampler:
     def _build(self, sampling: Sampling) -> Any:
         lib = self._lib
         chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        links = []
+        links, vocabulary = [], self._engine.model.size
         if sampling.repeat_penalty != 1:
-            links.append(lib.llama_sampler_init_penalties(_PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0))
+            links.append(
+                lib.llama_sampler_init_penalties(vocabulary, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
+            )
         if sampling.temperature > 0:
             links += [
                 lib.llama_sampler_init_top_k(sampling.top_k),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -53,6 +54,7 @@ class Model:
                 f"llama.cpp cannot run {path} ({kind}): {why}.", hint="Choose another, see `mnemon models list`."
             )
         self._handle: Any = handle
+        self._lock = threading.Lock()  # a thread that tokenises while another closes would end the process
         self._vocab = lib.llama_model_get_vocab(handle)
         self.architecture = header.architecture
         self.size = int(lib.llama_vocab_n_tokens(self._vocab))
@@ -61,6 +63,7 @@ class Model:
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self._vocab))
         self._pieces: dict[int, bytes] = {}
         self._special: dict[int, bool] = {}
+        self._ends: dict[int, bool] = {}
         # a conversation is laid out again at every turn: most of it was tokenised before
         self._recent = functools.lru_cache(maxsize=512)(self._plain)
         self._templates = functools.lru_cache(maxsize=64)(
@@ -80,7 +83,13 @@ class Model:
 
     @property
     def vocab(self) -> Any:
-        """The native ``llama_vocab``; lives as long as the model."""
+        """The native ``llama_vocab``; lives as long as the model.
+
+        Raises:
+            ModelError: It has been closed.
+        """
+        if self._handle is None:
+            raise ModelError("The model is closed.", hint="Load it again.")
         return self._vocab
 
     @property
@@ -98,7 +107,8 @@ class Model:
         size = 1 << 12
         while True:
             buffer = ctypes.create_string_buffer(size)
-            length = self._lib.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)
+            with self._lock:
+                length = self._lib.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)
             if length < 0:
                 return None
             if length < size:
@@ -124,9 +134,9 @@ class Model:
         """Whether the token steers the model instead of saying something."""
         known = self._special.get(token)
         if known is None:
-            lib = self._lib
-            attributes = lib.llama_vocab_get_attr(self._vocab, token)
-            known = bool(attributes & (_CONTROL | _UNKNOWN)) or bool(lib.llama_vocab_is_eog(self._vocab, token))
+            with self._lock:
+                attributes = self._lib.llama_vocab_get_attr(self.vocab, token)
+            known = bool(attributes & (_CONTROL | _UNKNOWN)) or self.ends(token)
             if not known and attributes & _USER_DEFINED:
                 # Gemma's runs of blank lines are user-defined too, and are text; <think> and <tool_call> are not
                 known = bool(_MARKUP.fullmatch(self._text(token)))
@@ -135,7 +145,11 @@ class Model:
 
     def ends(self, token: int) -> bool:
         """Whether the token ends an answer."""
-        return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
+        known = self._ends.get(token)
+        if known is None:
+            with self._lock:
+                known = self._ends[token] = bool(self._lib.llama_vocab_is_eog(self.vocab, token))
+        return known
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; empty for control tokens, but for those around a thought."""
@@ -157,9 +171,10 @@ class Model:
 
     def close(self) -> None:
         """Free the weights; calling it again does nothing."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._lib.llama_model_free(handle)
+        with self._lock:
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                self._lib.llama_model_free(handle)
 
     def __enter__(self) -> Self:
         return self
@@ -214,19 +229,22 @@ class Model:
         size = len(text) + 8
         while True:
             buffer = (ctypes.c_int32 * size)()
-            count = self._lib.llama_tokenize(self._vocab, text, len(text), buffer, size, False, special)
+            with self._lock:
+                count = self._lib.llama_tokenize(self.vocab, text, len(text), buffer, size, False, special)
             if count >= 0:
                 return buffer[:count]
             size = -count
 
     def _text(self, token: int) -> str:
-        return (self._lib.llama_vocab_get_text(self._vocab, token) or b"").decode("utf-8", "replace")
+        with self._lock:
+            return (self._lib.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", "replace")
 
     def _piece(self, token: int, *, special: bool) -> bytes:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            length = self._lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            with self._lock:
+                length = self._lib.llama_token_to_piece(self.vocab, token, buffer, size, 0, special)
             if length >= 0:
                 return buffer.raw[:length]
             size = -length
