@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.answering.evidence import UNKNOWN, Evidence, quote, weigh
-from mnemon.answering.gate import Gate, Sources, says_unknown
+from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
 from mnemon.background import Background
 from mnemon.chat import Chat, check_text
@@ -56,7 +56,7 @@ HISTORY_MESSAGES = 400
 SAVE_EVERY_S = 0.5
 """A growing answer is saved this often, so that a crash costs half a second of it."""
 SMALL_MODEL_PARAMETERS = 300_000_000
-"""Below this a model's wording about the owner is checked word for word, not only its names, numbers and dates."""
+"""Below this (0: unknown) a model's wording about the owner is checked word for word, not only its names, numbers and dates."""
 
 NOTED = "Noted. I'll remember that."
 LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
@@ -184,20 +184,21 @@ class Assistant:
             recalled = self.memory.recall(
                 asked.text, limit=RECALL_CANDIDATES, exclude=(question.memory_id,), at=question.said_at
             )
-            evidence = weigh(asked, recalled)
+            evidence = weigh(asked, recalled, conversation_id=question.conversation_id)
             recall_ms = _ms_since(recall_started)
             model = self.model
             given = evidence.memories[: self._memory_limit(model.info)]
             saved.recalled(given)
             yield MemoriesRecalled(given)
 
-            strict = model.info.parameters < SMALL_MODEL_PARAMETERS
+            strict = 0 < model.info.parameters < SMALL_MODEL_PARAMETERS
             told = _is_about_what_was_told(asked, evidence, strict=strict)
             saved.of_model(model.info.name)
             report: GenerationReport | None = None
             first_ms = 0.0
             route: Route = "local"
-            gate = Gate(asked, Sources([m.text for m in [*history, question]], given), told=told, strict=strict)
+            sources = _sources(asked, history, question, given, told=told, strict=strict)
+            gate = Gate(asked, sources, told=told, strict=strict and not asked.of_mnemon)
             reason = "said by the model"
             if not (told and strict and (evidence.strength != "strong" or attempt)):
                 question = self._with_notes(messages, question, given, model.info)
@@ -474,6 +475,16 @@ class _SavedAnswer:
 def session_name(conversation_id: int) -> str:
     """The name under which a conversation's key-value cache is kept."""
     return f"c{conversation_id}"
+
+
+def _sources(
+    asked: Asked, history: list[Message], question: Message, given: tuple[Recalled, ...], *, told: bool, strict: bool
+) -> Sources:
+    """What an answer may rest on. A small model mixes memories up: about what was told it gets only the best one."""
+    if told and strict:
+        return Sources([question.text], given[:1])
+    own = [ABOUT_MNEMON] if asked.asks else []
+    return Sources([*own, question.text, *(m.text for m in history)], given)
 
 
 def _said(generation: Generation, gate: Gate) -> Iterator[str]:

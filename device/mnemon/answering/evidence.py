@@ -23,6 +23,8 @@ WEAK_WITHOUT_VALUE = 0.34
 # Of two unsure memories this close, either may be the one that was meant: both are quoted.
 CLOSE = 0.08
 SCORE_SHARE = 0.02
+# What was said in this very conversation is what one asks about in it.
+SAME_CONVERSATION = 0.10
 QUOTE_CHARACTERS = 240
 
 UNKNOWN = "I don't know that yet. Tell me and I'll remember it."
@@ -43,10 +45,23 @@ class Evidence:
         return self.memories[0] if self.memories else None
 
 
-def weigh(asked: Asked, recalled: Sequence[Recalled]) -> Evidence:
-    """Order ``recalled`` by how far each bears on ``asked``, and say how strong the best is."""
-    ordered = sorted(recalled, key=lambda memory: -_order(asked, memory))
-    support = tuple(round(_support(asked, memory), 4) for memory in ordered)
+def weigh(asked: Asked, recalled: Sequence[Recalled], *, conversation_id: int | None = None) -> Evidence:
+    """Order ``recalled`` by how far each bears on ``asked``, and say how strong the best is.
+
+    Args:
+        conversation_id: The conversation it is asked in.
+    """
+
+    def near(memory: Recalled) -> float:
+        here = memory.source is not None and memory.source.conversation_id == conversation_id
+        return _support(asked, memory) + SAME_CONVERSATION * here
+
+    def order(memory: Recalled) -> float:
+        """Between memories that mean much the same, shared words decide, and the kind of value asked for."""
+        return near(memory) + SCORE_SHARE * memory.score + 0.03 * _holds(asked.wanted, memory.text)
+
+    ordered = sorted(recalled, key=order, reverse=True)
+    support = tuple(round(near(memory), 4) for memory in ordered)
     return Evidence(_strength(asked, ordered[0], support[0]) if ordered else "none", tuple(ordered), support)
 
 
@@ -65,11 +80,6 @@ def _support(asked: Asked, memory: Recalled) -> float:
     if memory.valid and asked.past:
         support -= 0.05
     return support
-
-
-def _order(asked: Asked, memory: Recalled) -> float:
-    """What decides between memories that mean much the same: shared words, and the kind of value asked for."""
-    return _support(asked, memory) + SCORE_SHARE * memory.score + 0.03 * _holds(asked.wanted, memory.text)
 
 
 def _holds(wanted: Wanted, text: str) -> bool:
@@ -94,6 +104,8 @@ def quote(asked: Asked, evidence: Evidence, now: datetime, *, skip: int = 0) -> 
     first = skip % len(evidence.memories)
     memory = evidence.memories[first]
     said = _quoted(asked, memory, now)
+    if asked.advice:
+        return f"This may bear on it. {said}."
     if evidence.strength == "weak" or first > 0:
         nearest = [said, *(_quoted(asked, other, now) for other in _as_close(evidence, first))]
         if len(nearest) == 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mnemon import words
 from mnemon.answering.questions import Asked
@@ -20,7 +21,7 @@ UNSURE_LOGPROB = -2.3
 
 _SECOND_PERSON = re.compile(r"\byou(?:r|rs|'re|'ve|'d|’re|’ve|’d)?\b", re.IGNORECASE)
 _OFFER = re.compile(
-    r"\byou (?:can|could|may|might|should|would|will|want|need|like to|tell|ask|have to)\b|"
+    r"\byou (?:can|could|may|might|should|would|will|want|need|like|like to|tell|ask|have to|allow|let)\b|"
     r"\b(?:do|did|would|are|have|can|could|will) you\b|\byou(?:'re|’re| are) welcome\b|\bthank you\b|"
     r"\b(?:help|tell|ask|to|for|with) you\b",
     re.IGNORECASE,
@@ -38,14 +39,23 @@ _BROKEN = re.compile(
 _THE_USER = re.compile(r"\bthe user\b", re.IGNORECASE)
 # Long enough to see a role marker or a "you" at the start of a sentence before any of it is out.
 HELD_CHARACTERS = 24
+_STUTTER = re.compile(r"\b(\w+)(?:\W+\1\b)+", re.IGNORECASE)
 # Words an answer may use whatever its sources: how one phrases, not what one claims.
 _PHRASING = frozenset(
     words.stem(w)
     for w in """
-    answer call certainly course day earlier favourite find forget give glad good great happen hear help hope idea
-    know last let live like love mean mention mind name new nice note old people person remember right say sorry sound
-    sure talk tell thank think time told update want wonder work year
+    afternoon anytime answer bad bit bye call certainly chat course day earlier else evening favourite feel find
+    forget fun give glad good goodbye great happen happy hard hear hello help hey hi hope idea interesting keep kind
+    know last let like listen live lovely love luck mean mention mind morning name new nice night note old people person
+    pleasure right remember rest say see sleep sorry sound store sure talk tell thank thanks think time tomorrow tough
+    told understood update want welcome wonder wonderful work yesterday
     """.split()
+)
+# What Mnemon may say of itself.
+ABOUT_MNEMON = (
+    "I'm Mnemon, your personal assistant. I run on this device and remember what you tell me. My memory of you is "
+    "stored here and encrypted. That is a hard one for my small on-device model. I can ask the larger cloud model if "
+    "you allow it. I am a computer program, I cannot see, hear or go anywhere, and I keep everything private."
 )
 
 
@@ -88,9 +98,18 @@ class Sources:
                 parts.append(f"{memory.source.speaker} {local.day} {local:%B %Y %A}")
         self._stems = {words.stem(w) for part in parts for w in words.words(part)}
         self._numbers = {n for part in parts for n in words.numbers(part)}
+        self._sequences = [words.content_words(part) for part in parts]
 
     def __contains__(self, word: str) -> bool:
         return words.stem(word) in self._stems
+
+    def has_in_order(self, first: str, second: str) -> bool:
+        """Whether both stems follow one another in a source, with at most one meaningful word between them."""
+        return any(
+            first == stems[i] and second in stems[i + 1 : i + 3]
+            for stems in self._sequences
+            for i in range(len(stems))
+        )
 
     def has_number(self, number: str) -> bool:
         """Whether the number occurs, as written or with its parts."""
@@ -168,23 +187,34 @@ class Gate:
         if is_broken(sentence) or (self._strict and _THE_USER.search(sentence)):
             return Verdict(False, "the model lost its thread")
         flat = " ".join(words.words(sentence)).lower()
-        if flat in self._before:
+        if flat in self._before or (self._strict and _STUTTER.search(flat)):
             return Verdict(False, "the model began to repeat itself")
         self._before.add(flat)
         if says_unknown(sentence):
             return Verdict(not self._told, "the model did not find it in what was recalled")
         claim = self._told or (_SECOND_PERSON.search(sentence) and not _OFFER.search(sentence))
-        if not claim:
-            return self._check_values(sentence) if self._strict else Verdict(True)
-        verdict = self._check_values(sentence)
-        if not verdict.allowed:
-            return verdict
-        if self._strict:
-            for word in words.content_words(sentence):
-                if word not in self._sources and word not in _PHRASING and not word[:1].isdigit():
-                    return Verdict(False, f"“{word}” is in none of its sources")
-        if self._told and self._logprobs and min(self._logprobs) < UNSURE_LOGPROB:
+        verdict = self._check_values(sentence) if claim or self._strict else Verdict(True)
+        if verdict.allowed and self._strict:
+            verdict = self._check_words(sentence, claim=bool(claim))
+        if verdict.allowed and self._told and self._logprobs and min(self._logprobs) < UNSURE_LOGPROB:
             return Verdict(False, "the model was not sure of its wording")
+        return verdict
+
+    def _check_words(self, sentence: str, *, claim: bool) -> Verdict:
+        """For a small model: every meaningful word has a source, and claims keep the order of theirs."""
+        stems = words.content_words(sentence)
+        for stem in stems:
+            if stem not in self._sources and stem not in _PHRASING:
+                return Verdict(False, f"“{stem}” is in none of its sources")
+        if claim:
+            sourced = [stem for stem in stems if stem not in _PHRASING]
+            for first, second in pairwise(sourced):
+                if not self._sources.has_in_order(first, second):
+                    return Verdict(False, f"“{first} … {second}” is said like that in none of its sources")
+        if self._told and not self._asked.yes_no:
+            asked = set(words.content_words(self._asked.text))
+            if not any(stem not in asked and stem not in _PHRASING for stem in stems):
+                return Verdict(False, "it adds nothing to the question")
         return Verdict(True)
 
     def _check_values(self, sentence: str) -> Verdict:

@@ -46,6 +46,11 @@ _YES_NO = re.compile(
     r"have|has|had|haven't|can|could|will|would)\b",
     re.IGNORECASE,
 )
+_REFERS = re.compile(
+    r"\b(?:he|he's|she|she's|they|they're|him|her|his|hers|them|their|theirs|it|its|that one|the other|the same|"
+    r"still|again|instead|else|there|then)\b",
+    re.IGNORECASE,
+)
 _TELLS_TOO = re.compile(r"\b(?:remind me|tell me)\b", re.IGNORECASE)
 
 
@@ -58,6 +63,7 @@ class Asked:
         of_owner: It speaks of the owner's own affairs ("my", "we", "I").
         of_mnemon: It asks Mnemon about itself or for a service ("can you …").
         advice: It could be wanting advice or work done rather than something told ("should I", "how do I").
+        refers: It leans on what was said before it ("what breed is he?", "and the other one?").
         past: It asks how things were before.
         yes_no: It can be answered with yes or no.
         wanted: What kind of thing would answer it.
@@ -68,6 +74,7 @@ class Asked:
     of_owner: bool
     of_mnemon: bool
     advice: bool
+    refers: bool
     past: bool
     yes_no: bool
     wanted: Wanted
@@ -86,6 +93,7 @@ def understand(text: str) -> Asked:
         of_owner=bool(_OWNER.search(_TELLS_TOO.sub(" ", core))),
         of_mnemon=bool(_TO_MNEMON.search(core)),
         advice=bool(_ADVICE.search(core)),
+        refers=bool(_REFERS.search(core)) or len(words.content_words(core)) <= 1,
         past=bool(_PAST.search(core)),
         yes_no=bool(_YES_NO.match(core)),
         wanted=_wanted(core.lower()),
