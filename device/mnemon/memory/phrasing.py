@@ -20,6 +20,11 @@ _ASKS = re.compile(
 _GREETING = re.compile(
     r"(?:hi|hey|hello|thanks|thank you|ok|okay|good (?:morning|evening|night))\b[\w\s,]{0,20}[.!]?$", re.I
 )
+_TAG = re.compile(
+    r",\s*(?:right|eh|yeah|innit|no|remember|you know|(?:is|are|was|were|do|does|did|have|has|can|could|will|wo|would"
+    r"|ca|ai)n'?t\s\w+(?:\s\w+)?)\s*\?$",
+    re.IGNORECASE,
+)
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|we|us|our|ours)\b", re.IGNORECASE)
 
 
@@ -29,7 +34,10 @@ def is_plain_question(text: str) -> bool:
     if "?" not in text and not _ASKS.match(text):
         return False
     sentences = [part for part in _SENTENCE_END.split(text) if part]
-    return all(part.endswith("?") or _ASKS.match(part) or _GREETING.match(part) for part in sentences)
+    return all(
+        _ASKS.match(part) or _GREETING.match(part) or (part.endswith("?") and not _TAG.search(part))
+        for part in sentences
+    )
 
 
 def speaks_of_owner(question: str) -> bool:

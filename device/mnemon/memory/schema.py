@@ -1,4 +1,8 @@
-"""The tables, as numbered migrations. A migration that was released is never edited."""
+"""The tables, as numbered migrations. A migration that was released is never edited.
+
+AUTOINCREMENT where people and other rows name a row by its number: the number of what was forgotten is never given
+to something else.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ def m0001_messages(db: Database) -> None:
     db.executescript(
         """
         CREATE TABLE conversations (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             title TEXT NOT NULL DEFAULT '',
             created_at INTEGER NOT NULL,          -- milliseconds since 1970 UTC, here and below
             updated_at INTEGER NOT NULL,
@@ -22,7 +26,7 @@ def m0001_messages(db: Database) -> None:
             origin_ref TEXT
         );
         CREATE TABLE messages (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
             parent_id INTEGER REFERENCES messages (id) ON DELETE SET NULL,
             role TEXT NOT NULL CHECK (role IN ('owner', 'assistant', 'other')),
@@ -78,7 +82,7 @@ def m0002_facts(db: Database) -> None:
     db.executescript(
         """
         CREATE TABLE facts (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             text TEXT NOT NULL,
             subject TEXT NOT NULL DEFAULT 'user',
             attribute TEXT NOT NULL DEFAULT '',
@@ -114,7 +118,7 @@ def m0002_facts(db: Database) -> None:
             INSERT INTO fact_words (rowid, text) VALUES (new.id, new.text);
         END;
         CREATE TABLE profile_lines (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             text TEXT NOT NULL,
             position INTEGER NOT NULL,
             by_hand INTEGER NOT NULL DEFAULT 0,   -- 1: the owner wrote it; a refresh leaves it alone

@@ -1,0 +1,70 @@
+"""Sentences as vectors: the same alone and in a batch, near when they mean the same."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnemon.errors import ModelCorruptError, ModelMissingError
+from mnemon.memory.embedding import DIMENSIONS, Embedder
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return Embedder()
+
+
+def test_missing_and_damaged_files(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissingError, match=r"model\.onnx"):
+        Embedder(tmp_path).embed_one("hello")
+    (tmp_path / "model.onnx").write_bytes(b"not a network")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelCorruptError):
+        Embedder(tmp_path).embed_one("hello")
+
+
+def test_rows_are_normalised_and_empty_ones_are_zero(embedder: Embedder) -> None:
+    vectors = embedder.embed(["a dog", "", "  \n", "日本語 🙂", "word " * 3000])
+    assert vectors.shape == (5, DIMENSIONS)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), [1, 0, 0, 1, 1], atol=1e-3)
+    assert embedder.embed([]).shape == (0, DIMENSIONS)
+
+
+def test_alone_or_in_a_batch(embedder: Embedder) -> None:
+    texts = [f"My sister {name} has {i} cats." + " And more." * i for i, name in enumerate(["Anna", "Bea", "Cleo"])]
+    together = embedder.embed(texts * 30)
+    for i, text in enumerate(texts):
+        assert float(together[i + 60] @ embedder.embed_one(text)) > 0.98  # eight bits: not equal, but near
+
+
+def test_meaning_is_nearer_than_words(embedder: Embedder) -> None:
+    question, right, wrong = embedder.embed(
+        ["Where do I live?", "Our flat is on Hollin Street in Leeds.", "Do I like jazz?"]
+    )
+    assert question @ right > question @ wrong
+
+
+def test_nothing_is_loaded_before_it_is_needed() -> None:
+    Embedder()
+    import subprocess
+
+    script = (
+        "import sys, mnemon.memory.embedding; assert not {'onnxruntime', 'tokenizers', 'numpy'} & set(sys.modules)"
+    )
+    source = Path(__file__).parents[2] / "device"
+    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(source)}, check=True, timeout=30)
+
+
+def test_a_question_takes_milliseconds(embedder: Embedder) -> None:
+    embedder.embed_one("warm")
+    times = []
+    for i in range(20):
+        started = time.perf_counter()
+        embedder.embed_one(f"When did Caroline go to the support group {i}?")
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.02

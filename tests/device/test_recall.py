@@ -1,0 +1,187 @@
+"""Recall: the right words are among the first found, with where they come from and whether they still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mnemon.memory.embedding import Embedder
+from mnemon.memory.memory import Memory
+from mnemon.memory.phrasing import content_words, is_plain_question, speaks_of_owner
+from mnemon.memory.records import Message
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+EMBEDDER = Embedder()
+
+TOLD = [
+    "My dog Biscuit ate a whole block of butter.",
+    "We moved into a flat on Hollin Street.",
+    "I work nights on the stroke ward.",
+    "The dentist is on Thursday at three.",
+    "My sister Lenore lives in Winnipeg.",
+    "I can't stand lilies.",
+    "The wifi password is on the back of Nan's photo.",
+]
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    with Memory.temporary(embedder=EMBEDDER) as opened:
+        yield opened
+
+
+def tell(memory: Memory, *texts: str, role: str = "owner", speaker: str = "", at: datetime = START) -> list[Message]:
+    talk = memory.messages.start()
+    said = [
+        memory.messages.add(talk.id, role, text, speaker=speaker, said_at=at)  # type: ignore[arg-type]
+        for text in texts
+    ]
+    memory.index(*said)
+    return said
+
+
+def test_nothing_to_find(memory: Memory) -> None:
+    assert memory.recall("Where do I live?") == []
+    tell(memory, *TOLD)
+    assert memory.recall("") == []
+    assert memory.recall("   ") == []
+    assert memory.recall("Where?", limit=0) == []
+    for strange in ('"', "NEAR(a b)", "* OR -", "\x00", "'; DROP TABLE facts", "日本語", "🙂" * 50, "word " * 2000):
+        memory.recall(strange)
+        memory.search(strange)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is my dog called?", "Biscuit"),
+        ("where do I live?", "Hollin"),
+        ("What do I do for work?", "stroke ward"),
+        ("When do I see the dentist?", "Thursday"),
+        ("who's my relative in Canada?", "Lenore"),
+        ("which flowers shouldn't be sent to me?", "lilies"),
+        ("where did I jot the internet password?", "Nan"),
+    ],
+)
+def test_told_and_asked_in_other_words(memory: Memory, question: str, answer: str) -> None:
+    for text in TOLD:
+        tell(memory, text)
+    assert any(answer in found.text for found in memory.recall(question, limit=2))
+
+
+def test_the_source_is_who_and_when(memory: Memory) -> None:
+    said = tell(memory, TOLD[0])[0]
+    found = memory.recall("What is my dog called?")[0]
+    assert (found.id, found.kind, found.text, found.valid) == (said.memory_id, "message", said.text, True)
+    assert found.source is not None
+    assert (found.source.message_id, found.source.said_at, found.source.role) == (said.memory_id, START, "owner")
+    assert 0.2 < found.cosine <= 1
+    assert 0 < found.overlap < 1
+    assert found.as_dict()["source"]["id"] == said.memory_id  # type: ignore[index]
+
+
+def test_answers_and_questions_are_not_recalled_but_found_by_search(memory: Memory) -> None:
+    tell(memory, "Your dog is called Biscuit.", role="assistant")
+    asked = tell(memory, "What is my dog called?")
+    told = tell(memory, "My dog is Biscuit, isn't that sweet?")
+    assert [f.id for f in memory.recall("What is my dog called?")][:1] == [told[0].memory_id]
+    assert asked[0].memory_id not in {f.id for f in memory.recall("What is my dog called?")}
+    found = {f.id for f in memory.search("dog called")}
+    assert asked[0].memory_id in found
+    assert len(found) == 3
+
+
+def test_excluded_ones_make_room(memory: Memory) -> None:
+    said = [m for text in TOLD for m in tell(memory, text)]
+    found = memory.recall("What is my dog called?", limit=3, exclude={said[0].memory_id})
+    assert len(found) == 3
+    assert said[0].memory_id not in {f.id for f in found}
+
+
+def test_an_answer_is_found_through_the_question_before_it(memory: Memory) -> None:
+    talk = memory.messages.start()
+    memory.index(
+        memory.messages.add(talk.id, "assistant", "What is your favourite pudding?", said_at=START),
+        memory.messages.add(talk.id, "owner", "Rhubarb crumble, no contest.", said_at=START),
+    )
+    for text in TOLD:
+        tell(memory, text)
+    assert "Rhubarb" in memory.recall("What is my favourite pudding?")[0].text
+
+
+def test_whoever_is_named_speaks_first(memory: Memory) -> None:
+    tell(memory, "I adopted a kitten last week.", role="other", speaker="Anna")
+    tell(memory, "I adopted a kitten last month.", role="other", speaker="Ben")
+    assert memory.recall("What did Ben adopt?")[0].source.speaker == "Ben"  # type: ignore[union-attr]
+    assert memory.recall("What did Anna adopt?")[0].source.speaker == "Anna"  # type: ignore[union-attr]
+    tell(memory, "I adopted a kitten in May.")
+    assert memory.recall("What did I adopt?")[0].source.role == "owner"  # type: ignore[union-attr]
+
+
+def test_said_twice_is_recalled_once(memory: Memory) -> None:
+    tell(memory, "My dog is called Biscuit.")
+    tell(memory, "my dog is called biscuit")
+    assert len(memory.recall("dog")) == 1
+
+
+def test_facts_lead_to_their_message_and_what_ended_ranks_below(memory: Memory) -> None:
+    old, new = (
+        tell(memory, "Just got the keys, Hollin Street!"),
+        tell(memory, "Unpacked the last box. Marlow at last."),
+    )
+    before = memory.facts.add(
+        "The user lives on Hollin Street.", attribute="home", source_id=old[0].id, origin="pattern", valid_from=START
+    )
+    now = memory.facts.add("The user lives in Marlow.", attribute="home", source_id=new[0].id, origin="pattern")
+    memory.index_facts(before, now)
+    moved = START + timedelta(days=30)
+    memory.facts.end(before.id, at=moved, superseded_by=now.id, reason="moved")
+    first, second = memory.recall("Where does the user live?", limit=2)
+    assert (first.id, first.valid, first.facts[0].text) == (new[0].memory_id, True, "The user lives in Marlow.")
+    assert (second.id, second.valid) == (old[0].memory_id, False)
+    earlier = {f.id: f.valid for f in memory.recall("Where do I live?", at=START + timedelta(days=1))}
+    assert earlier[old[0].memory_id]
+
+
+def test_facts_written_by_hand_are_recalled_as_themselves(memory: Memory) -> None:
+    tell(memory, *TOLD)
+    fact = memory.facts.add("The user is allergic to penicillin.", origin="owner")
+    memory.index_facts(fact)
+    found = memory.recall("What medicine can I not take?", limit=3)
+    assert (fact.memory_id, "fact", None) in {(f.id, f.kind, f.source) for f in found}
+
+
+def test_exact_words_win_when_they_are_rare(memory: Memory) -> None:
+    for i in range(60):
+        tell(memory, f"Invoice {4000 + i} was paid on day {i}.")
+    assert "4037" in memory.recall("Was invoice 4037 paid?")[0].text
+    assert memory.recall("Was invoice 4037 paid?")[0].overlap == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("What is my dog called?", True),
+        ("hey, what's my dog called", True),
+        ("Thanks! And where do I live?", True),
+        ("did I tell you about Anna", True),
+        ("My dog is Biscuit. What do you think?", False),
+        ("when I was nine we moved to Leeds", False),
+        ("I wonder who that was", False),
+        ("My dog is Biscuit, isn't that sweet?", False),
+        ("Leo won the race, remember?", False),
+        ("Anna?", True),
+        ("Do you know Lenore? She is my sister.", False),
+        ("", False),
+    ],
+)
+def test_plain_questions(text: str, plain: bool) -> None:
+    assert is_plain_question(text) is plain
+
+
+def test_words_that_tell_memories_apart() -> None:
+    assert content_words("What's my dog's name, the dog's?") == ["dog", "name"]
+    assert speaks_of_owner("what’s my name")
+    assert not speaks_of_owner("Where does Anna live?")
