@@ -115,15 +115,23 @@ def test_a_new_employer_takes_the_job_told_with_the_old_one_along(talk: Talk) ->
         ("My favourite film is Alien.", "My favourite film is Heat.", {"The user's favourite film is Heat."}),
         ("My boss is called Dan.", "My new boss is called Petra.", {"The user's new boss is called Petra."}),
         ("My dog is called Rex.", "My dog is called Rex.", {"The user's dog is called Rex."}),
-        ("I'm allergic to nuts.", "I'm allergic to kiwi.", {"The user is allergic to nuts.", "The user is allergic to kiwi."}),
-        ("I have a dog called Rex.", "I have a dog called Pip.", {"The user's dog is called Rex.", "The user's dog is called Pip."}),
+        (
+            "I'm allergic to nuts.",
+            "I'm allergic to kiwi.",
+            {"The user is allergic to nuts.", "The user is allergic to kiwi."},
+        ),
+        (
+            "I have a dog called Rex.",
+            "I have a dog called Pip.",
+            {"The user's dog is called Rex.", "The user's dog is called Pip."},
+        ),
         ("My dog is called Rex.", "Sorry, my dog is called Pip, not Rex.", {"The user's dog is called Pip."}),
         ("My dog is called Rex.", "no, it's Pip", {"The user's dog is called Pip."}),
         ("The gate code is 8841.", "Sorry, I meant 8842.", {"The user's gate code is 8842."}),
         ("My flight is on 3 May at 7:40.", "Actually it's 8:10.", {"The user's flight is on 3 May 2026 at 8:10."}),
         ("My dog is called Rex.", "no, it's 44", {"The user's dog is called Rex."}),
     ],
-)  # fmt: skip
+)
 def test_later_against_first(talk: Talk, first: str, later: str, known: set[str]) -> None:
     talk.tell(first)
     talk.tell(later)

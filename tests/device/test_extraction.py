@@ -43,7 +43,10 @@ TOLD: list[tuple[str, list[str]]] = [
     ("We moved to Bristol last month.", ["The user lives in Bristol."]),
     ("Moved to Cork in 2019, best thing I ever did", ["The user lives in Cork."]),
     ("Just got the keys to the flat in Deptford!", ["The user lives in Deptford."]),
-    ("I work as a midwife at the Royal Infirmary.", ["The user works as a midwife at the Royal Infirmary.", "The user works at the Royal Infirmary."]),
+    (
+        "I work as a midwife at the Royal Infirmary.",
+        ["The user works as a midwife at the Royal Infirmary.", "The user works at the Royal Infirmary."],
+    ),
     ("I'm a plumber", ["The user is a plumber."]),
     ("I work for Harrow Foods", ["The user works for Harrow Foods."]),
     ("I've been promoted to head gardener", ["The user is now head gardener."]),
@@ -55,7 +58,10 @@ TOLD: list[tuple[str, list[str]]] = [
     ("We got a new puppy called Juno!", ["The user's puppy is called Juno."]),
     ("my wife's name is Adaeze", ["The user's wife is called Adaeze."]),
     ("Tomasz is my brother", ["The user's brother is called Tomasz."]),
-    ("My sister Anna lives in Porto.", ["The user's sister is called Anna.", "The user's sister Anna lives in Porto."]),
+    (
+        "My sister Anna lives in Porto.",
+        ["The user's sister is called Anna.", "The user's sister Anna lives in Porto."],
+    ),
     ("My son is 7", ["The user's son is 7 years old."]),
     ("My mum is a teacher", ["The user's mum is a teacher."]),
     ("my dad's allergic to penicillin", ["The user's dad is allergic to penicillin."]),
@@ -97,11 +103,14 @@ TOLD: list[tuple[str, list[str]]] = [
     ("Our anniversary is 12 September", ["The user's wedding anniversary is on 12 September."]),
     ("I want to learn to sail", ["The user wants to learn to sail."]),
     ("My best friend is called Ruth", ["The user's best friend is called Ruth."]),
-    ("We have a parrot called Gus. He's 12.", ["The user's parrot is called Gus.", "The user's parrot is 12 years old."]),
+    (
+        "We have a parrot called Gus. He's 12.",
+        ["The user's parrot is called Gus.", "The user's parrot is 12 years old."],
+    ),
     ("I'm left-handed", ["The user is left-handed."]),
     ("I no longer work at Harrow Foods.", ["The user no longer works at Harrow Foods."]),
     ("I don't live in Leeds any more.", ["The user no longer lives in Leeds."]),
-]  # fmt: skip
+]
 
 NOTHING = [
     "What's my dog called?",
@@ -114,7 +123,7 @@ NOTHING = [
     "Maybe I'll get a dog called Rex",
     "I wish I lived in Rome",
     "I was almost allergic to it",
-    "He said \"I live in Paris\" and laughed.",
+    'He said "I live in Paris" and laughed.',
     "She told me I live in a dream",
     "In the novel, my name is Ahab and I hunt whales.",
     "Write a poem about my dog",
@@ -143,7 +152,7 @@ NOTHING = [
     "forget that I live in Leeds",
     "",
     "?!",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", NOTHING)
@@ -257,8 +266,9 @@ def test_understanding_a_sentence_written_by_hand(sentence: str, read: tuple[str
 
 def test_answer_lines() -> None:
     assert answer_lines("</think>\n1. The user likes tea\n* The user's cat is old.\nSure! Here.") == [
-        "The user likes tea.", "The user's cat is old.",
-    ]  # fmt: skip
+        "The user likes tea.",
+        "The user's cat is old.",
+    ]
 
 
 def test_the_built_in_model() -> None:

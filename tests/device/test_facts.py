@@ -69,7 +69,14 @@ def test_ending_and_superseding(facts: Facts, source: int) -> None:
 
 
 def test_an_edit_ends_the_old_and_keeps_what_it_is_about(facts: Facts, source: int) -> None:
-    old = facts.add("The user's dog is called Biscit.", subject="Dog", attribute="name", value="Biscit", source_id=source, origin="model")  # fmt: skip
+    old = facts.add(
+        "The user's dog is called Biscit.",
+        subject="Dog",
+        attribute="name",
+        value="Biscit",
+        source_id=source,
+        origin="model",
+    )
     new = facts.edit(old.id, "The user's dog is called Biscuit.")
     assert (new.subject, new.attribute, new.value, new.origin, new.source_id) == (
         "dog",

@@ -55,14 +55,23 @@ def chatgpt_conversation() -> dict[str, Any]:
         node("call", "a1", "assistant", {"content_type": "code", "text": "search()"}, recipient="browser"),
         node("tool", "call", "tool", ["a page"]),
         node("hidden", "tool", "user", ["about me"], metadata={"is_visually_hidden_from_conversation": True}),
-        node("q2", "hidden", "user", [None, {"content_type": "image_asset_pointer"}, "My queen is called Beatrix."], at=None),
+        node(
+            "q2",
+            "hidden",
+            "user",
+            [None, {"content_type": "image_asset_pointer"}, "My queen is called Beatrix."],
+            at=None,
+        ),
         node("odd", "q2", "assistant", [None, ""]),
         {"id": "stray", "parent": "deleted", "children": [], "message": {"author": None, "content": None}},
-    ]  # fmt: skip
+    ]
     return {
-        "title": "Bees", "create_time": 1_700_000_000.5, "conversation_id": "c-1", "current_node": "odd",
+        "title": "Bees",
+        "create_time": 1_700_000_000.5,
+        "conversation_id": "c-1",
+        "current_node": "odd",
         "mapping": {entry["id"]: entry for entry in nodes},
-    }  # fmt: skip
+    }
 
 
 def write(path: Path, value: Any) -> Path:
@@ -143,25 +152,40 @@ def test_chatgpt_keeps_branches_and_leaves_tools_out(memory: Memory, tmp_path: P
 def test_claude(memory: Memory, tmp_path: Path) -> None:
     value = [
         {
-            "uuid": "c", "name": "Garden", "created_at": "2026-01-05T10:00:00.000000Z",
+            "uuid": "c",
+            "name": "Garden",
+            "created_at": "2026-01-05T10:00:00.000000Z",
             "chat_messages": [
-                {"uuid": "1", "sender": "human", "text": "", "content": [{"type": "text", "text": "I grow leeks."}],
-                 "created_at": "2026-01-05T10:00:01Z", "attachments": [{"file_name": "plan.pdf", "extracted_content": "…"}]},
-                {"uuid": "2", "sender": "assistant", "text": "Good.", "content": [{"type": "tool_use", "name": "x"}],
-                 "created_at": None},
+                {
+                    "uuid": "1",
+                    "sender": "human",
+                    "text": "",
+                    "content": [{"type": "text", "text": "I grow leeks."}],
+                    "created_at": "2026-01-05T10:00:01Z",
+                    "attachments": [{"file_name": "plan.pdf", "extracted_content": "…"}],
+                },
+                {
+                    "uuid": "2",
+                    "sender": "assistant",
+                    "text": "Good.",
+                    "content": [{"type": "tool_use", "name": "x"}],
+                    "created_at": None,
+                },
                 {"uuid": "3", "sender": "system", "text": "?", "content": None},
                 None,
                 {"uuid": "4", "sender": "human", "text": "And kale.", "created_at": "2026-01-05T10:01:00Z"},
             ],
         },
         {"uuid": "e", "name": "", "chat_messages": []},
-    ]  # fmt: skip
+    ]
     done = import_file(memory, write(tmp_path / "conversations.json", value))
     assert (done.format, done.conversations, done.messages) == ("claude", 1, 3)
     shown = memory.messages.branch(memory.messages.conversations()[0].id)
     assert [(m.role, m.text) for m in shown] == [
-        ("owner", "I grow leeks.\n[attached: plan.pdf]"), ("assistant", "Good."), ("owner", "And kale."),
-    ]  # fmt: skip
+        ("owner", "I grow leeks.\n[attached: plan.pdf]"),
+        ("assistant", "Good."),
+        ("owner", "And kale."),
+    ]
     assert shown[1].said_at == datetime(2026, 1, 5, 10, 0, 1, tzinfo=UTC)
 
 
@@ -170,13 +194,18 @@ def test_locomo_sessions_speakers_and_photographs(memory: Memory, tmp_path: Path
         "sample_id": "s-1",
         "qa": [],
         "conversation": {
-            "speaker_a": "Ada", "speaker_b": "Bo", "session_2_date_time": "12:09 am on 13 September, 2023",
+            "speaker_a": "Ada",
+            "speaker_b": "Bo",
+            "session_2_date_time": "12:09 am on 13 September, 2023",
             "session_2": [{"speaker": "Bo", "dia_id": "D2:1", "text": "Look!", "blip_caption": "a red kite"}],
             "session_1_date_time": "1:56 pm on 8 May, 2023",
-            "session_1": [{"speaker": "Ada", "dia_id": "D1:1", "text": "Hi"}, {"speaker": "Bo", "dia_id": "D1:2", "text": "Hey"}],
+            "session_1": [
+                {"speaker": "Ada", "dia_id": "D1:1", "text": "Hi"},
+                {"speaker": "Bo", "dia_id": "D1:2", "text": "Hey"},
+            ],
             "session_3_date_time": "1:56 pm on 8 May, 2024",
         },
-    }  # fmt: skip
+    }
     path = write(tmp_path / "locomo.json", [sample, sample | {"sample_id": "s-2"}])
     with pytest.raises(TransferError, match="no sample s-9"):
         import_file(memory, path, sample="s-9")
@@ -220,9 +249,18 @@ def test_an_array_is_read_the_same_in_pieces_of_any_size(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.sampled_from(["a", "b", "c", "root", "x"]), st.dictionaries(
-    st.sampled_from(["parent", "message", "children"]), _json | st.sampled_from(["a", "b", "c", "root"]), max_size=3), max_size=5),
-    st.fixed_dictionaries({}, optional={"title": _json, "create_time": _json, "current_node": _json}))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b", "c", "root", "x"]),
+        st.dictionaries(
+            st.sampled_from(["parent", "message", "children"]),
+            _json | st.sampled_from(["a", "b", "c", "root"]),
+            max_size=3,
+        ),
+        max_size=5,
+    ),
+    st.fixed_dictionaries({}, optional={"title": _json, "create_time": _json, "current_node": _json}),
+)
 def test_no_tree_however_odd_breaks_the_reader(mapping: dict[str, Any], more: dict[str, Any]) -> None:
     for talk in importers.chatgpt({"mapping": mapping, **more}):
         keys = [turn.key for turn in talk.turns]

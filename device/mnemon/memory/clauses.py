@@ -22,15 +22,19 @@ _OPENER = re.compile(
     r"|happily|finally|now|today|recently|lately|currently|these days|nowadays|at the moment|since then|ugh|haha|lol"
     r"|fun fact|reminder|mnemon|hi mnemon|hey mnemon|no|nope|sorry|oops|correction|wait|i mean|one more thing)"
     r"\b[\s,:;!.–—-]*"
-    r"|(?:please |can you |could you |will you )*(?:remember|note|keep in mind|bear in mind|don['’]?t forget|remind me"
+    r"|(?:please |can you |could you |will you )*(?:remember|note|keep in mind|bear in mind|don['’]?t forget"
+    r"|remind me"
     r"|save|write down|make a note)(?: that| this| about the fact that)?\b[\s,:]*"
-    r"|(?:i (?:just )?(?:want(?:ed)?|have) (?:you )?to (?:know|tell you|let you know|mention)|i should (?:tell you|mention)"
-    r"|(?:just )?(?:so you|for you to) know|you should know|did i (?:tell|mention)(?: you)?|i (?:think|guess|believe) i"
+    r"|(?:i (?:just )?(?:want(?:ed)?|have) (?:you )?to (?:know|tell you|let you know|mention)"
+    r"|i should (?:tell you|mention)"
+    r"|(?:just )?(?:so you|for you to) know|you should know|did i (?:tell|mention)(?: you)?|i (?:think|guess"
+    r"|believe) i"
     r" (?:told|mentioned)(?: you)?)(?: that)?\b[\s,:]*)",
     re.IGNORECASE,
 )
 _CORRECTION = re.compile(
-    r"^(?:(?:oh|no|nope|sorry|oops|wait|hang on|hold on|correction|actually|i meant?|my mistake|not \w+)[\s,:;.–—-]+)+"
+    r"^(?:(?:oh|no|nope|sorry|oops|wait|hang on|hold on|correction|actually|i meant?|my mistake"
+    r"|not \w+)[\s,:;.–—-]+)+"
     r"|\bi meant\b|\bactually\b|, not [\w' ]+[.!]*$|\brenamed\b",
     re.IGNORECASE,
 )
@@ -38,21 +42,26 @@ _ASKED_TO_KEEP = re.compile(
     r"^(?:please |can you |could you |will you )*(?:remember|note|keep in mind|save|did i (?:tell|mention))", re.I
 )
 _QUESTION = re.compile(
-    r"^(?:(?:what|who|whose|whom|which)\b|(?:where|when|why|how)(?:['’]s| (?:do|does|did|is|are|was|were|am|will|would"
+    r"^(?:(?:what|who|whose|whom|which)\b|(?:where|when|why|how)(?:['’]s| (?:do|does|did|is|are|was|were|am|will"
+    r"|would"
     r"|should|can|could|have|has|many|much|old|long|far|often|about|come|come))\b"
     r"|(?:do|does|did|is|are|was|were|am|can|could|will|would|should|shall|may|have|has)(?:n['’]?t)? "
     r"(?:i|you|we|they|he|she|it|there|this|that|the|my|our|your|any|anyone|someone)\b)",
     re.IGNORECASE,
 )
 _REQUEST = re.compile(
-    r"^(?:please |can you |could you |would you |kindly )*(?:tell|show|give|write|explain|translate|summari[sz]e|help|find"
-    r"|list|describe|forget|delete|erase|draft|compose|recommend|suggest|compare|define|let['’]?s|remind me (?:what|who"
+    r"^(?:please |can you |could you |would you |kindly )*(?:tell|show|give|write|explain|translate|summari[sz]e"
+    r"|help|find"
+    r"|list|describe|forget|delete|erase|draft|compose|recommend|suggest|compare|define|let['’]?s"
+    r"|remind me (?:what|who"
     r"|when|where|how|to)|pretend|imagine|suppose|supposing|say|assume|what if|act as|roleplay)\b",
     re.IGNORECASE,
 )
 _UNREAL = re.compile(
-    r"\b(?:if|unless|suppose|supposing|imagine|pretend|what if|wish|would|might|maybe|perhaps|could|should|hypothetically"
-    r"|thinking (?:of|about)|considering|tempted|dreamt|dreamed|almost|nearly|as though|used to think|in (?:a|the|my) "
+    r"\b(?:if|unless|suppose|supposing|imagine|pretend|what if|wish|would|might|maybe|perhaps|could|should"
+    r"|hypothetically"
+    r"|thinking (?:of|about)|considering|tempted|dreamt|dreamed|almost|nearly|as though|used to think|in (?:a"
+    r"|the|my) "
     r"(?:dream|novel|book|film|movie|story|game)|my character|whether|possibly|not sure|or something|probably)\b",
     re.IGNORECASE,
 )
@@ -91,7 +100,8 @@ _CONTRACTIONS = [
         (r"\b(I|we|they) have have\b", r"\1 have"),
         (r"\b(he|she|it) has (?:have|got) (?=an?\b)", r"\1 has "),
         (
-            r"(?<=\w)['’]s (?=(?:called|named|an?|in|on|at|not|allergic|turning|getting|coming|working|living|from|due"
+            r"(?<=\w)['’]s (?=(?:called|named|an?|in|on|at|not|allergic|turning|getting|coming|working|living"
+            r"|from|due"
             r"|booked|just|now|moved|under|behind|\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b)",
             " is ",
         ),
@@ -101,8 +111,10 @@ _CONTRACTIONS = [
 ]
 # "Moved to Bristol last week" means "I moved": verbs people begin with when they leave the "I" out.
 _ELLIPTICAL = re.compile(
-    r"^(?=(?:just |finally |recently )?(?:moved|started|got|bought|sold|quit|handed in|retired|passed|adopted|joined|booked"
-    r"|switched|changed|became|turned|work(?:ing)? (?:as|at|for|in)|live in|living in|allergic|love|hate|prefer|unpacked"
+    r"^(?=(?:just |finally |recently )?(?:moved|started|got|bought|sold|quit|handed in|retired|passed|adopted"
+    r"|joined|booked"
+    r"|switched|changed|became|turned|work(?:ing)? (?:as|at|for|in)|live in|living in|allergic|love|hate|prefer"
+    r"|unpacked"
     r"|opened|closed|gave up|given up|divorced|married|engaged|born in|gone (?:vegan|veggie|vegetarian)|own)\b)",
     re.IGNORECASE,
 )
@@ -110,7 +122,8 @@ _BREAK = re.compile(
     r"\s*;\s*|\s+[-–—]+\s+|\s*,?\s+(?:because|but|although|though|whereas|while)\s+"
     r"|\s*,\s*(?:and |so |then )?(?=(?:i|we|my|our|he|she|it|they|his|her|its|the|both|there)\b)"
     r"|\s*,?\s+(?:and|so|then|plus)\s+(?=(?:i|we|my|our|he|she|it|they|his|its)\b(?! and\b))"
-    r"|\s*,?\s+and\s+(?=(?:started|work|live|moved|love|hate|play|speak|drive|drink|enjoy|prefer|collect|study|bought)\b)"
+    r"|\s*,?\s+and\s+(?=(?:started|work|live|moved|love|hate|play|speak|drive|drink|enjoy|prefer|collect|study"
+    r"|bought)\b)"
     r"|\s*\((?=(?:i|we|my|he|she|it)\b)|\)\s*",
     re.IGNORECASE,
 )

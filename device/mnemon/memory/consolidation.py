@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
 
 MANY_VALUED = frozenset(
-    """like dislike allergy condition hobby language goal plays fear preference medicine trip project drinks learning
-    diet saving training kind death start child pet""".split()
+    "like dislike allergy condition hobby language goal plays fear preference medicine trip project drinks learning"
+    " diet saving training kind death start child pet".split()
 )
 """Attributes of which several values can hold at one time. Every other named attribute has one."""
 
 MANY_NAMED = frozenset(
-    """dog cat puppy kitten rabbit hamster parrot horse fish hen chicken bird brother sister son daughter child kid uncle
-    aunt auntie cousin nephew niece grandson granddaughter friend neighbour neighbor colleague teacher twin""".split()
+    "dog cat puppy kitten rabbit hamster parrot horse fish hen chicken bird brother sister son daughter child kid"
+    " uncle aunt auntie cousin nephew niece grandson granddaughter friend neighbour neighbor colleague teacher"
+    " twin".split()
 )
-"""Of these a person can have several, so a second name is a second one of them, unless it is said to be a correction."""
+"""Of these a person can have several: a second name is a second one of them, unless it is a correction."""
 
 _ONE_DIET = frozenset(("vegan", "vegetarian", "veggie", "pescatarian", "keto"))
 _OPPOSITE = {"like": "dislike", "dislike": "like"}
@@ -204,7 +205,7 @@ def _corrected(memory: Memory, message: Message, draft: FactDraft) -> FactDraft 
 
 
 def _with_value(old: str, new: str) -> str | None:
-    """The old value corrected: only its time, date or number where the new one is just that; None: they do not fit."""
+    """The old value corrected: only its time, date or number where the new one is just that. None: no fit."""
     for shape in _SHAPES:
         if shape.fullmatch(new):
             return shape.sub(new, old, count=1) if shape.search(old) else None

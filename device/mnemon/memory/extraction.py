@@ -40,7 +40,7 @@ class FactDraft:
     Attributes:
         kind: ``states`` a fact, ``ends`` one ("I no longer work there"), or ``corrects`` the value of one that was
             told just before ("no, it's Rex"); then ``text`` is the owner's clause.
-        correction: It sets right what was told before, so it takes the place of even a fact that could stand beside it.
+        correction: It sets right what was told before: it takes the place of even what could stand beside it.
         valid_from: Since when it holds, when the message says so; otherwise since the message.
     """
 
@@ -114,8 +114,10 @@ _HOUSE = re.compile(
     re.IGNORECASE,
 )
 _CORRECTED = re.compile(
-    r"(?:(?:it|that|he|she|they|the \w+|i) (?:is|was|are|meant?|should be)(?: actually| called| named| on| at| in)?|not [\w' ]+,|meant)"
-    r" (?P<v>(?!not\b|a\b|the\b|so\b|very\b|really\b)(?:[A-ZÀ-Þ][\w'’-]*|\d[\w:.]*|[\w'’-]+)(?: [A-ZÀ-Þ\d][\w'’:.-]*){0,3})"
+    r"(?:(?:it|that|he|she|they|the \w+|i) (?:is|was|are|meant?|should be)(?: actually| called| named| on| at"
+    r"| in)?|not [\w' ]+,|meant)"
+    r" (?P<v>(?!not\b|a\b|the\b|so\b|very\b|really\b)(?:[A-ZÀ-Þ][\w'’-]*|\d[\w:.]*"
+    r"|[\w'’-]+)(?: [A-ZÀ-Þ\d][\w'’:.-]*){0,3})"
     r"(?:,? not .+)?",
     re.IGNORECASE,
 )
@@ -232,18 +234,37 @@ def answer_lines(answer: str) -> list[str]:
 
 # A verb of the sentence pattern, and what in the owner's words allows it.
 _FRAME_EVIDENCE = {
-    "called": r"call|name|\b[A-Z]", "name": r"name|call|\bI'?m\b|\bI am\b", "lives": r"liv|home|house|flat|mov|based|stay",
-    "works": r"work|job|employ|career|started|\bam an?\b|'m an?\b|profession|living as", "has": r"\bha(?:ve|s)\b|'ve|got|my|every|is on|own|there is",
-    "enjoys": r"enjoy|love|like|hobby|into|fan|weekend|free time", "likes": r"enjoy|love|like|hobby|into|fan",
-    "wants": r"want|goal|like to|hop|plan|dream", "drives": r"driv|car|own", "keeps": r"keep|put|left|is in|leave|store",
-    "plays": r"play|practi|took up", "studies": r"stud|degree|major|course", "supports": r"support|team|fan",
-    "drinks": r"drink|coffee|tea|morning", "afraid": r"afraid|scare|fear|terrif", "allergic": r"allerg",
-    "working": r"work|project|mak|build", "travelling": r"travel|going|fly|trip|off to", "moving": r"mov",
-    "reading": r"read|book", "learning": r"learn|stud|lesson|tak", "speaks": r"speak|language|tongue",
-    "wakes": r"wak|get up|alarm|up at", "goes": r"\bgo\b|going|sleep|bed", "size": r"size|take a|wear", "prefers": r"prefer|rather",
-    "grew": r"grew|grow|raised|hometown|from|childhood|born", "wedding": r"wedding|married|anniversary", "starts": r"start|first day",
+    "called": r"call|name|\b[A-Z]",
+    "name": r"name|call|\bI'?m\b|\bI am\b",
+    "lives": r"liv|home|house|flat|mov|based|stay",
+    "works": r"work|job|employ|career|started|\bam an?\b|'m an?\b|profession|living as",
+    "has": r"\bha(?:ve|s)\b|'ve|got|my|every|is on|own|there is",
+    "enjoys": r"enjoy|love|like|hobby|into|fan|weekend|free time",
+    "likes": r"enjoy|love|like|hobby|into|fan",
+    "wants": r"want|goal|like to|hop|plan|dream",
+    "drives": r"driv|car|own",
+    "keeps": r"keep|put|left|is in|leave|store",
+    "plays": r"play|practi|took up",
+    "studies": r"stud|degree|major|course",
+    "supports": r"support|team|fan",
+    "drinks": r"drink|coffee|tea|morning",
+    "afraid": r"afraid|scare|fear|terrif",
+    "allergic": r"allerg",
+    "working": r"work|project|mak|build",
+    "travelling": r"travel|going|fly|trip|off to",
+    "moving": r"mov",
+    "reading": r"read|book",
+    "learning": r"learn|stud|lesson|tak",
+    "speaks": r"speak|language|tongue",
+    "wakes": r"wak|get up|alarm|up at",
+    "goes": r"\bgo\b|going|sleep|bed",
+    "size": r"size|take a|wear",
+    "prefers": r"prefer|rather",
+    "grew": r"grew|grow|raised|hometown|from|childhood|born",
+    "wedding": r"wedding|married|anniversary",
+    "starts": r"start|first day",
     "usually": r"usual|always|every|start my day|morning",
-}  # fmt: skip
+}
 _FRAME = frozenset("user users called named is years old up starts usually in morning".split()) | set(_FRAME_EVIDENCE)
 _NOT = re.compile(
     r"\b(?:not|never|no longer|cannot|hate|dislike|stand|without|n't|stopped|quit|gave up)\b", re.IGNORECASE
@@ -275,7 +296,8 @@ _THIRD = (
     (r"^The user does not ", "I do not "),
     (r"^The user goes ", "I go "),
     (
-        r"^The user (wakes|grew|lives|works|enjoys|likes|plays|speaks|studies|supports|drives|drinks|keeps|wants|prefers|collects|takes) ",
+        r"^The user (wakes|grew|lives|works|enjoys|likes|plays|speaks|studies|supports|drives|drinks|keeps|wants"
+        r"|prefers|collects|takes) ",
         None,
     ),
     (r"^The user ", "I "),

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.records import Fact, FactOrigin, from_ms, to_ms
 
 if TYPE_CHECKING:
     from mnemon.memory.store import Store
+
+_FactsById: TypeAlias = "dict[int, list[Fact]]"  # inside the class, list is a method
 
 MAX_FACT_CHARACTERS = 1000
 """A fact is a sentence; what is longer is a message."""
@@ -108,7 +110,7 @@ class Facts:
         sql = f"SELECT * FROM facts WHERE {' AND '.join(conditions)} ORDER BY valid_from DESC, id DESC LIMIT ?"
         return [_fact(row) for row in self._store.rows(sql, params)]
 
-    def of_messages(self, ids: Iterable[int]) -> dict[int, list[Fact]]:
+    def of_messages(self, ids: Iterable[int]) -> _FactsById:
         """For each message the facts it says, newest first, ended ones and re-said ones included.
 
         Messages that say none are left out.
@@ -120,7 +122,7 @@ class Facts:
             " WHERE said.message_id IN (SELECT value FROM json_each(?)) ORDER BY facts.id DESC",
             (json.dumps([int(id) for id in ids]),),
         )
-        found: dict[int, list[Fact]] = {}
+        found: _FactsById = {}
         for row in rows:
             found.setdefault(int(row.pop("said_in")), []).append(_fact(row))
         return found

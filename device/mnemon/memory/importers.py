@@ -75,7 +75,7 @@ def recognise(element: Any) -> Format | None:
 
 
 def chatgpt(element: dict[str, Any]) -> Iterator[Talk]:
-    """One conversation of ChatGPT's ``conversations.json``: a tree of nodes, branches kept, system and tools left out."""
+    """One conversation of ChatGPT's ``conversations.json``: a tree; branches are kept, system and tools left out."""
     mapping = {str(key): node for key, node in element["mapping"].items() if isinstance(node, dict)}
     began = _seconds(element.get("create_time")) or _seconds(element.get("update_time")) or _EPOCH
     ref = str(element.get("conversation_id") or element.get("id") or f"{_text(element.get('title'))}@{began:%s}")
@@ -109,7 +109,7 @@ def claude(element: dict[str, Any]) -> Iterator[Talk]:
             continue
         key = str(message.get("uuid") or number)
         named = message.get("parent_message_uuid")
-        parent = above.get(named, None) if isinstance(named, str) and named in above else previous
+        parent = above.get(named) if isinstance(named, str) and named in above else previous
         if isinstance(named, str) and named not in above and re.fullmatch(r"0{8}-.*", named):
             parent = None
         role: MessageRole | None = {"human": "owner", "assistant": "assistant"}.get(str(message.get("sender")))  # type: ignore[assignment]
@@ -193,7 +193,8 @@ def _chatgpt_turn(key: str, parent: str | None, message: Any, said_at: datetime)
     role: MessageRole | None = {"user": "owner", "assistant": "assistant"}.get(  # type: ignore[assignment]
         str(author.get("role")) if isinstance(author, dict) else ""
     )
-    metadata = message.get("metadata") if isinstance(message.get("metadata"), dict) else {}
+    metadata = message.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
     if role is None or metadata.get("is_visually_hidden_from_conversation"):
         return None
     if message.get("recipient") not in (None, "all"):  # the model talking to its tools
@@ -264,7 +265,7 @@ def _iso(value: Any) -> datetime | None:
 def _locomo_date(text: str) -> datetime | None:
     for form in ("%I:%M %p on %d %B, %Y", "%I:%M %p on %d %B %Y"):
         try:
-            return datetime.strptime(text.strip(), form).astimezone()  # noqa: DTZ007
+            return datetime.strptime(text.strip(), form).astimezone()
         except ValueError:
             continue
     return None

@@ -18,15 +18,19 @@ MAX_CHARACTERS = 220
 """A line never gets longer than this; what does not fit begins another."""
 MAX_FACTS_A_LINE = 5
 
-GROUPS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("who", frozenset(("name", "nickname", "age", "birthday", "birthplace", "hometown", "origin", "language"))),
-    ("home and work", frozenset(("home", "job", "employer", "studies", "place", "bank", "car", "move", "wake time", "bed time"))),
-    ("people and animals", frozenset(("partner", "relationship", "children", "anniversary"))),
-    ("health", frozenset(("allergy", "diet", "condition", "medicine", "blood type", "fear"))),
-    ("likes and dislikes", frozenset(("like", "dislike", "hobby", "preference", "plays", "team", "drinks", "coffee", "tea", "reading"))),
-    ("plans", frozenset(("goal", "trip", "learning", "training", "project", "saving", "start"))),
-    ("other", frozenset()),
-)  # fmt: skip
+GROUPS: tuple[tuple[str, frozenset[str]], ...] = tuple(
+    (title, frozenset(attributes.split(", ") if attributes else ()))
+    for title, attributes in (
+        ("who", "name, nickname, age, birthday, birthplace, hometown, origin, language"),
+        ("home and work", "home, job, employer, studies, bank, car, move, wake time, bed time"),
+        ("people and animals", "partner, relationship, children, anniversary"),
+        ("health", "allergy, diet, condition, medicine, blood type, fear"),
+        ("likes and dislikes", "like, dislike, hobby, preference, plays, team, drinks, coffee, tea, reading"),
+        ("plans", "goal, trip, learning, training, project, saving, start"),
+        ("other", ""),
+    )
+)
+"""What a profile tells, in this order, with the attributes of each; :func:`group` places the rest."""
 
 _FRAME = "user users also their they are is has and called".split()
 

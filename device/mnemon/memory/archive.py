@@ -1,0 +1,308 @@
+"""Mnemon's own export: JSON Lines, a header first and a last line that says how many there must be.
+
+Every line after the header has a ``kind``: ``tombstone``, ``conversation`` (its ``message`` lines follow it),
+``fact``, ``profile`` and ``end``. Times are ISO 8601 in UTC with milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
+
+from mnemon.errors import TransferError
+from mnemon.memory import sealing
+from mnemon.memory.importers import Talk, Turn
+from mnemon.memory.records import FactOrigin, MessageRole, MessageStatus, from_ms, to_ms
+from mnemon.memory.saving import Imported, Saver
+
+if TYPE_CHECKING:
+    from mnemon.memory.memory import Memory
+
+VERSION = 1
+
+
+def write(memory: Memory, file: BinaryIO, passphrase: str | None) -> dict[str, int]:
+    """Write one moment of the memory to ``file``, sealed if there is a passphrase.
+
+    Returns:
+        How many conversations, messages and facts were written.
+    """
+    counts = {"conversations": 0, "messages": 0, "facts": 0}
+    plural = {"conversation": "conversations", "message": "messages", "fact": "facts"}
+    writer = sealing.SealingWriter(file, passphrase) if passphrase is not None else file
+    header: dict[str, Any] = {"mnemon": "export", "version": VERSION, "exported_at": _iso(datetime.now(UTC))}
+    if passphrase is not None:
+        header["tombstone_key"] = memory.store.secret("tombstones").hex()
+    writer.write(_line(header))
+    lines = 0
+    with memory.store.transaction():  # one moment of the memory, whoever else writes
+        for entry in _entries(memory, tombstones=passphrase is not None):
+            writer.write(_line(entry))
+            lines += 1
+            if entry["kind"] in plural:
+                counts[plural[entry["kind"]]] += 1
+    writer.write(_line({"kind": "end", "lines": lines}))
+    if writer is not file:
+        writer.close()
+    return counts
+
+
+def _entries(memory: Memory, *, tombstones: bool) -> Iterator[dict[str, Any]]:
+    """Tombstones first, so that they guard what follows; then each conversation with its messages, facts, profile."""
+    store = memory.store
+    if tombstones:
+        for digest, at in store.tuples("SELECT digest, forgotten_at FROM tombstones ORDER BY digest"):
+            yield {"kind": "tombstone", "digest": bytes(digest).hex(), "forgotten_at": _iso(from_ms(at))}
+    for row in store.rows("SELECT * FROM conversations ORDER BY id"):
+        own = row["origin"] == "mnemon" and row["origin_ref"] is None
+        yield {
+            "kind": "conversation",
+            "ref": _export_name(store, row["id"]) if own else row["origin_ref"] or _export_name(store, row["id"]),
+            "origin": row["origin"],
+            "title": row["title"],
+            "created_at": _iso(from_ms(row["created_at"])),
+            "leaf": row["leaf_id"],
+        }
+        for message in store.rows("SELECT * FROM messages WHERE conversation_id = ? ORDER BY id", (row["id"],)):
+            yield {
+                "kind": "message",
+                "id": message["id"],
+                "parent": message["parent_id"],
+                "said_at": _iso(from_ms(message["said_at"])),
+                "recalled": json.loads(message["recalled"]),
+                "extracted": message["extracted_at"] is not None,
+                **{
+                    name: message[name]
+                    for name in ("role", "speaker", "text", "status", "model", "route", "ref", "context")
+                },
+            }
+    mentions: dict[int, list[int]] = {}
+    for fact_id, message_id in store.tuples("SELECT fact_id, message_id FROM fact_mentions ORDER BY message_id"):
+        mentions.setdefault(fact_id, []).append(message_id)
+    for row in store.rows("SELECT * FROM facts ORDER BY id"):
+        yield {
+            "kind": "fact",
+            **{
+                name: row[name]
+                for name in ("id", "text", "subject", "attribute", "value", "origin", "reason", "superseded_by")
+            },
+            "source": row["source_id"],
+            "mentions": mentions.get(row["id"], []),
+            **{
+                name: None if row[name] is None else _iso(from_ms(row[name]))
+                for name in ("valid_from", "valid_to", "created_at")
+            },
+        }
+    links: dict[int, list[int]] = {}
+    for line_id, fact_id in store.tuples("SELECT line_id, fact_id FROM profile_sources ORDER BY fact_id"):
+        links.setdefault(line_id, []).append(fact_id)
+    for row in store.rows("SELECT * FROM profile_lines ORDER BY id"):
+        yield {
+            "kind": "profile",
+            "text": row["text"],
+            "position": row["position"],
+            "by_hand": bool(row["by_hand"]),
+            "facts": links.get(row["id"], []),
+            "updated_at": _iso(from_ms(row["updated_at"])),
+        }
+
+
+def _export_name(store: Any, conversation: int) -> str:
+    """A name for one of the owner's conversations that stays the same from export to export."""
+    return hashlib.sha256(store.secret("exports") + str(conversation).encode()).hexdigest()[:24]
+
+
+def _turn(line: dict[str, Any]) -> Turn:
+    role: MessageRole = line["role"]
+    status: MessageStatus = line["status"]
+    if role not in get_args(MessageRole) or status not in get_args(MessageStatus):
+        raise TransferError(f"A message of the role {role!r} cannot be read.", hint="Export again.")
+    return Turn(
+        key=str(line["id"]),
+        parent=None if line["parent"] is None else str(line["parent"]),
+        role=role,
+        status="stopped" if status == "generating" else status,
+        text=line["text"],
+        said_at=_moment(line["said_at"]),
+        speaker=line["speaker"],
+        ref=line["ref"],
+        model=line["model"],
+        route=line["route"],
+        context=line["context"],
+        recalled=tuple(line["recalled"]),
+        extracted=bool(line["extracted"]),
+    )
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} names no time zone")
+    return moment
+
+
+class Reader:
+    """Reads Mnemon's own export."""
+
+    def __init__(self, memory: Memory, done: Imported, touched: list[int], facts: list[int], path: Path) -> None:
+        self._memory, self._store, self._done, self._path = memory, memory.store, done, path
+        self._saver = Saver(memory, done, touched)
+        self._messages: dict[int, int | None] = {}
+        self._facts: dict[int, int | None] = {}
+        self._new_facts = facts
+        self._fresh: list[tuple[int, tuple[str, ...]]] = []
+
+    def read(self, header: dict[str, Any], values: Iterator[Any]) -> None:
+        """Read all that follows the header; the last line says how many there must be."""
+        if header.get("mnemon") != "export" or header.get("version") != VERSION:
+            raise TransferError(
+                f"{self._path} is an export of version {header.get('version')}; this Mnemon reads version {VERSION}.",
+                hint="Update Mnemon: pip install --upgrade mnemon.",
+            )
+        self._tombstone_key(header)
+        known = {
+            _export_name(self._store, row[0]): row[0] for row in self._store.tuples("SELECT id FROM conversations")
+        }
+        ended = False
+        talk: Talk | None = None
+        superseded: list[tuple[int, int]] = []
+        for lines, line in enumerate(values):
+            kind = line["kind"]
+            if kind != "message" and talk is not None:
+                self._save(talk, known)
+                talk = None
+            if kind == "conversation":
+                talk = Talk(line["origin"], line["ref"], line["title"], _moment(line["created_at"]))
+                talk.leaf = None if line["leaf"] is None else str(line["leaf"])
+            elif kind == "message" and talk is not None:
+                talk.turns.append(_turn(line))
+            elif kind == "fact":
+                self._fact(line)
+                if line["superseded_by"] is not None:
+                    superseded.append((line["id"], line["superseded_by"]))
+            elif kind == "profile":
+                self._profile_line(line)
+            elif kind == "tombstone":
+                self._tombstone(line)
+            elif kind == "end":
+                ended = line["lines"] == lines
+                break
+            else:
+                raise TransferError(f"{self._path} has an entry {kind!r} out of place.", hint="Export again.")
+        if not ended:
+            raise TransferError(f"{self._path} is cut off in the middle.", hint="Copy it again.")
+        for old, new in superseded:
+            if self._facts.get(old) in self._new_facts:
+                self._store.execute(
+                    "UPDATE facts SET superseded_by = ? WHERE id = ?", (self._facts.get(new), self._facts[old])
+                )
+        self._rename_recalled()
+
+    def _save(self, talk: Talk, known: dict[str, int]) -> None:
+        ids = self._saver.save(talk, known.get(talk.ref) if talk.origin == "mnemon" else None)
+        self._messages.update({int(key): id for key, id in ids.items()})
+        self._fresh += [(id, turn.recalled) for turn in talk.turns if turn.recalled and (id := ids[turn.key])]
+
+    def _rename_recalled(self) -> None:
+        """An answer names the memories it was given by number; the numbers are others here."""
+        for id, names in self._fresh:
+            new = []
+            for name in names:
+                there = (self._messages if name[:1] == "m" else self._facts).get(int(name[1:]))
+                if there is not None:
+                    new.append(f"{name[0]}{there}")
+            self._store.execute("UPDATE messages SET recalled = ? WHERE id = ?", (json.dumps(new), id))
+
+    def _fact(self, line: dict[str, Any]) -> None:
+        source = line["source"]
+        source_id = None if source is None else self._messages[source]
+        said_at = _moment(line["created_at"])
+        if (source is not None and source_id is None) or self._memory.is_forgotten(line["text"], said_at=said_at):
+            self._done.forgotten += 1
+            self._facts[line["id"]] = None
+            return
+        same = self._store.tuples(
+            "SELECT id FROM facts WHERE text = ? AND source_id IS ? AND valid_from = ?",
+            (line["text"], source_id, to_ms(_moment(line["valid_from"]))),
+        )
+        if same:
+            self._done.already_there += 1
+            self._facts[line["id"]] = same[0][0]
+        else:
+            fact_id = self._add_fact(line, source_id)
+            self._facts[line["id"]] = fact_id
+            self._new_facts.append(fact_id)
+            self._done.facts += 1
+        for mention in line["mentions"]:
+            if (message_id := self._messages.get(mention)) is not None:
+                self._memory.facts.mention(int(self._facts[line["id"]] or 0), message_id)
+
+    def _add_fact(self, line: dict[str, Any], source_id: int | None) -> int:
+        origin: FactOrigin = line["origin"]
+        fact = self._memory.facts.add(
+            line["text"],
+            subject=line["subject"],
+            attribute=line["attribute"],
+            value=line["value"],
+            source_id=source_id,
+            origin=origin,
+            valid_from=_moment(line["valid_from"]),
+        )
+        self._store.execute(
+            "UPDATE facts SET valid_to = ?, reason = ?, created_at = ? WHERE id = ?",
+            (
+                None if line["valid_to"] is None else to_ms(_moment(line["valid_to"])),
+                line["reason"],
+                to_ms(_moment(line["created_at"])),
+                fact.id,
+            ),
+        )
+        return fact.id
+
+    def _profile_line(self, line: dict[str, Any]) -> None:
+        facts = [self._facts.get(id) for id in line["facts"]]
+        if None in facts or self._memory.is_forgotten(line["text"]):
+            return
+        if self._store.tuples("SELECT 1 FROM profile_lines WHERE text = ?", (line["text"],)):
+            return
+        cursor = self._store.execute(
+            "INSERT INTO profile_lines (text, position, by_hand, updated_at) VALUES (?, ?, ?, ?)",
+            (line["text"], line["position"], int(line["by_hand"]), to_ms(_moment(line["updated_at"]))),
+        )
+        self._store.execute_many(
+            "INSERT INTO profile_sources (line_id, fact_id) VALUES (?, ?)",
+            [(int(cursor.lastrowid), fact_id) for fact_id in dict.fromkeys(facts)],
+        )
+        self._done.profile_lines += 1
+
+    def _tombstone_key(self, header: dict[str, Any]) -> None:
+        """Digests mean something under their own key only; a memory that has forgotten nothing yet takes it over."""
+        self._same_key = False
+        if "tombstone_key" not in header:
+            return
+        key = bytes.fromhex(header["tombstone_key"])
+        mine = self._store.secret("tombstones")
+        if key != mine and not self._store.tuples("SELECT 1 FROM tombstones LIMIT 1"):
+            self._memory.adopt_tombstone_key(key)
+            mine = key
+        self._same_key = key == mine
+
+    def _tombstone(self, line: dict[str, Any]) -> None:
+        if self._same_key:
+            self._store.execute(
+                "INSERT INTO tombstones (digest, forgotten_at) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE"
+                " SET forgotten_at = max(forgotten_at, excluded.forgotten_at)",
+                (bytes.fromhex(line["digest"]), to_ms(_moment(line["forgotten_at"]))),
+            )
