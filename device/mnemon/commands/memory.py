@@ -198,16 +198,24 @@ def export(app: App, path: Path, encrypt: bool, as_json: bool) -> None:
     type=click.Choice(["mnemon", "chatgpt", "claude", "locomo"]),
     help="What the file is (default: found out by looking).",
 )
+@click.option("--sample", metavar="NAME", help="Of a LoCoMo file only this sample, such as conv-26.")
 @output.json_option
 @pass_app
-def import_memories(app: App, path: Path, kind: str | None, as_json: bool) -> None:
+def import_memories(app: App, path: Path, kind: str | None, sample: str | None, as_json: bool) -> None:
     """Read memories from PATH: an export of Mnemon, ChatGPT or Claude, or a LoCoMo file."""
     from dataclasses import asdict
 
     from mnemon.memory import transfer
 
     with app.assistant() as assistant, output.progress("Reading") as seen:
-        done = transfer.import_file(assistant.memory, path, format=kind, progress=seen)
+        done = transfer.import_file(
+            assistant.memory,
+            path,
+            format=kind,
+            progress=seen,
+            passphrase=lambda: read_passphrase("Passphrase of the file"),
+            sample=sample,
+        )
     counted = asdict(done)
     if as_json:
         output.print_json(counted)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 20_000
 """Only so much of a message is read for facts; the whole of it stays findable."""
 
+MAX_CLAUSE_CHARACTERS = 400
+"""What runs on longer than this is a list or a paste, not a statement; it also bounds the patterns' time."""
+
 _ABBREVIATION = re.compile(
     r"(?:\b(?:dr|mr|mrs|ms|st|prof|no|approx|e\.g|i\.e|vs|jr|sr)|(?-i:(?<![\w'’])[A-Z]))\.$", re.IGNORECASE
 )
@@ -160,7 +163,7 @@ def clauses(sentence: str) -> list[Clause]:
     found, verb = [], ""
     for piece in _BREAK.split(spelt):
         piece = without_openers(piece).strip(" ,.!…:?")
-        if not piece or _QUESTION.match(piece) or _REQUEST.match(piece):
+        if not piece or len(piece) > MAX_CLAUSE_CHARACTERS or _QUESTION.match(piece) or _REQUEST.match(piece):
             continue
         if verb and re.match(
             r"(?:started|work|live|moved|love|hate|play|speak|drive|drink|enjoy|prefer)\b", piece, re.I
