@@ -87,7 +87,7 @@ def test_what_another_process_wrote_and_forgot_is_seen(desks: list[Desk]) -> Non
     there.store.execute("DELETE FROM messages WHERE id = ?", (first.id,))
     rows = here.index.rows("message")
     assert list(rows.live) == [False, True]
-    assert not rows.vectors[0].any()
+    assert not rows.vectors.row(0).any()
     assert list(here.index.postings("message", "dog")) == []
 
 
@@ -98,12 +98,10 @@ def test_appending_reads_only_what_is_new(desks: list[Desk]) -> None:
         here.say(talk.id, f"number {i}")
     rows = here.index.rows("message")
     assert len(rows) == 150
-    matrix = rows.vectors
     here.say(talk.id, "one more")
-    assert here.index.rows("message").vectors is matrix or len(rows.vectors) > 150
-    assert len(here.index.rows("message")) == 151
+    assert len(here.index.rows("message")) == len(rows.vectors) == 151
     vector = here.embedder.embed_one("number 77")
-    assert int((rows.vectors[:151] @ vector).argmax()) == 77
+    assert int(rows.vectors.cosines(vector).argmax()) == 77
 
 
 def test_a_vector_lost_in_a_crash_is_made_again(desks: list[Desk]) -> None:
@@ -126,7 +124,7 @@ def test_a_late_answer_finds_its_place(desks: list[Desk]) -> None:
     assert list(rows.ids) == [answer.id, answer.id + 1]
     assert list(rows.ids) == sorted(rows.ids)
     here.index.add("message", [(answer.id, "other words")])
-    assert float(here.index.rows("message").vectors[0] @ here.embedder.embed_one("other words")) > 0.99
+    assert float(here.index.rows("message").vectors.row(0) @ here.embedder.embed_one("other words")) > 0.99
 
 
 def test_what_was_forgotten_meanwhile_gets_no_vector(desks: list[Desk]) -> None:
@@ -158,3 +156,26 @@ def test_neighbours_are_those_of_the_same_talk(desks: list[Desk]) -> None:
     assert list(before) == [3, 0, 3]
     assert list(asked) == [0, 1, 0]
     assert [rows.position(one.id), rows.position(two.id), rows.position(77)] == [0, 1, -1]
+
+
+def test_many_vectors_are_searched_coarsely_first_and_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mnemon.memory import vectors
+
+    monkeypatch.setattr(vectors, "_EXACT_UP_TO", 1000)
+    chance = np.random.default_rng(3)
+    spread = np.linspace(2, 0.1, DIMENSIONS)  # like sentences: some directions matter more
+    rows = chance.normal(size=(4000, DIMENSIONS)) * spread
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    matrix = vectors.Vectors()
+    for start in range(0, 4000, 500):
+        matrix.append(rows[start : start + 500].astype(np.float32))
+    for i in range(0, 4000, 400):
+        question = (rows[i] + 0.3 * chance.normal(size=DIMENSIONS) * spread / 20).astype(np.float32)
+        found = matrix.cosines(question)
+        assert int(found.argmax()) == i
+        assert found[i] == pytest.approx(float(rows[i] @ question), abs=1e-3)
+    matrix.blank(np.array([7]))
+    assert not matrix.row(7).any()
+    assert matrix.cosines(rows[7].astype(np.float32))[7] == 0
+    matrix.put(7, rows[9].astype(np.float32))
+    assert int(matrix.cosines(rows[9].astype(np.float32)).argmax()) in (7, 9)

@@ -1,7 +1,7 @@
 """What recall looks through: a matrix of vectors kept in step with the encrypted file, and the words in FTS5.
 
-Vectors are stored as float16 (768 bytes a memory) and searched as float32 in memory: one matrix product over
-100,000 of them takes 3 ms on two cores, where a search inside the encrypted file takes 100 ms and more.
+Vectors are stored as float16 (768 bytes a memory) and searched as float32 in memory: milliseconds for 100,000 of
+them, where a search inside the encrypted file takes 100 ms and more.
 Rows are appended as messages come, also those another process wrote; nothing is read before the first search.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 from mnemon.memory.embedding import DIMENSIONS, Embedder
 from mnemon.memory.phrasing import is_plain_question
 from mnemon.memory.store import Store
+from mnemon.memory.vectors import Vectors
 
 Kind = Literal["message", "fact"]
 _ROLES = ("owner", "assistant", "other")
@@ -31,7 +32,7 @@ _CHUNK = 2000
 
 @dataclass(slots=True)
 class Rows:
-    """Parallel arrays, one entry a memory in the order of their ids; ``vectors`` has spare rows at its end.
+    """Parallel arrays, one entry a memory, in the order of their ids.
 
     Attributes:
         before: Position of the message it follows in the same talk, or -1.
@@ -43,7 +44,7 @@ class Rows:
     """
 
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, DIMENSIONS), np.float32))
+    vectors: Vectors = field(default_factory=Vectors)
     conversation: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     said_at: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     role: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
@@ -128,7 +129,7 @@ class Index:
                 self._append(kind)
             elif all(rows.position(id) >= 0 for id, _ in items):
                 for id, text in items:
-                    rows.vectors[rows.position(id)] = self._embedder.embed_one(text)
+                    rows.vectors.put(rows.position(id), self._embedder.embed_one(text))
                 self._postings.clear()
             else:
                 self.clear()  # an older message got its vector late: its place is in the middle
@@ -151,7 +152,7 @@ class Index:
         with self.lock:
             rows = self._rows[kind]
             gone = rows.positions(np.array(sorted(ids), np.int64))
-            rows.vectors[gone] = 0
+            rows.vectors.blank(gone)
             rows.live[gone] = False
             self._postings.clear()
 
@@ -197,9 +198,8 @@ class Index:
         if not found:
             return
         ids, conversations, parents, roles, speakers, times, texts, blobs = zip(*found, strict=True)
-        old, new = len(rows), len(rows) + len(found)
-        rows.vectors = _with_room(rows.vectors, new)
-        rows.vectors[old:new] = np.frombuffer(b"".join(blobs), np.float16).reshape(len(found), DIMENSIONS)
+        old = len(rows)
+        rows.vectors.append(np.frombuffer(b"".join(blobs), np.float16).reshape(len(found), DIMENSIONS))
         rows.ids = np.append(rows.ids, np.array(ids, np.int64))
         rows.conversation = np.append(rows.conversation, np.array(conversations, np.int64))
         rows.said_at = np.append(rows.said_at, np.array(times, np.int64))
@@ -254,12 +254,3 @@ class Index:
             number = self._speaker_number[speaker] = len(self.speakers)
             self.speakers.append(speaker)
         return number
-
-
-def _with_room(array: np.ndarray, rows: int) -> np.ndarray:
-    """The same rows in an array with room for ``rows``, half as much again when it has to grow."""
-    if rows <= len(array):
-        return array
-    wider = np.zeros((max(rows, len(array) * 3 // 2, 64), *array.shape[1:]), array.dtype)
-    wider[: len(array)] = array
-    return wider

@@ -96,9 +96,9 @@ class Recall:
             if not everything:
                 of_messages.total[(messages.role == ASSISTANT) | ((messages.role == OWNER) & messages.asks)] = -np.inf
             wanted = limit * 2 + 10 + len(exclude)
-            by_message = {int(messages.ids[i]): i for i in _best(of_messages.total, wanted)}
-            best_facts = [int(facts.ids[i]) for i in _best(of_facts.total, wanted)]
-            found = self._messages.many(by_message)
+            best = _refined(messages, of_messages, meaning, _best(of_messages.total, wanted))
+            best_facts = _refined(facts, of_facts, meaning, _best(of_facts.total, wanted))
+            found = self._messages.many(best)
             keys = {fact.id: fact for fact in self._facts_by_id(best_facts)}
             missing = {f.source_id for f in keys.values() if f.source_id is not None} - set(found)
             found.update(self._messages.many(missing))
@@ -122,7 +122,7 @@ class Recall:
         if not count:
             nothing = np.zeros(0, np.float32)
             return _Scored(nothing, nothing, nothing)
-        cosine = rows.vectors[:count] @ meaning
+        cosine = rows.vectors.cosines(meaning)
         names = self._named(rows, question)
         lexical = np.zeros(count, np.float32)
         overlap = np.zeros(count, np.float32)
@@ -250,6 +250,15 @@ def _best(scores: np.ndarray, count: int) -> list[int]:
         places = np.concatenate((inside, places[blocks * _BLOCK :]))
     top = places[np.argpartition(scores[places], -count)[-count:]]
     return [int(i) for i in top[np.argsort(-scores[top], kind="stable")] if np.isfinite(scores[i])]
+
+
+def _refined(rows: Rows, scored: _Scored, meaning: np.ndarray, best: list[int]) -> list[int]:
+    """The ids of the best rows, their cosines exact from here on."""
+    places = np.array(best, np.int64)
+    exact = rows.vectors.exact(places, meaning)
+    scored.total[places] += np.float32(_MEANING) * (exact - scored.cosine[places])
+    scored.cosine[places] = exact
+    return [int(id) for id in rows.ids[places]]
 
 
 def _holds(fact: Fact, moment: datetime) -> bool:
