@@ -66,11 +66,10 @@ class _Job:
 class LocalGeneration:
     """An answer in the making; satisfies :class:`~mnemon.runtime.chat_model.Generation`. Iterate it once."""
 
-    def __init__(self, model: LocalModel, plan: Plan, report: GenerationReport) -> None:
+    def __init__(self, model: LocalModel, report: GenerationReport, created: float) -> None:
         self._model = model
-        self._plan = plan
         self.report = report
-        self.created = time.perf_counter()
+        self.created = created
         self.stopped = False
         self._ready: queue.SimpleQueue[list[tuple[int, float]] | BaseException | None] = queue.SimpleQueue()
 
@@ -225,6 +224,7 @@ class LocalModel:
             InputError: There is no message to answer.
             ModelError: It has been closed.
         """
+        created = time.perf_counter()
         if not any(m.role == "user" and m.content.strip() for m in messages):
             raise InputError("There is nothing to answer.", hint="Write a message first.")
         with self._condition:
@@ -237,7 +237,7 @@ class LocalModel:
             context_used=len(plan.tokens),
             context_size=self._info.context_tokens,
         )
-        generation = LocalGeneration(self, plan, report)
+        generation = LocalGeneration(self, report, created)
         steps = self._answer(generation, plan, kept, sampling or self._info.sampling, grammar)
         self._submit(priority, steps, lambda: generation.end("stopped"), generation)
         return generation

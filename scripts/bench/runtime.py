@@ -1,0 +1,196 @@
+"""How fast the runtime is, as ratios within one run (DESIGN 12): against ``llama-bench``, and against itself.
+
+    python scripts/bench/runtime.py [--json] [--threads N]
+
+``llama-bench`` is built once, in ``~/.cache/mnemon-bench`` or ``$MNEMON_BENCH_DIR``, from the source distribution of
+the installed llama-cpp-python:
+
+    cmake -S SOURCE -B BUILD -DCMAKE_BUILD_TYPE=Release && cmake --build BUILD --target llama-bench
+
+What is compared is measured in turns and the best of the rounds counts: other programs only ever slow a round down.
+Our side is ``LocalModel.generate`` read to its end, with log-probabilities, the guard against repetition and text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import llama_cpp_source
+import make_random_model
+
+from mnemon.paths import Home
+from mnemon.runtime.catalog import ModelSpec, resolve
+from mnemon.runtime.chat_model import ChatMessage, GenerationReport, Sampling
+from mnemon.runtime.engine import usable_cores
+from mnemon.runtime.worker import LocalModel
+from mnemon.settings import ModelSettings
+
+SPEED, TURN_20, REOPEN = 0.97, 1.3, 0.1
+PROMPT, ANSWER = 512, 128
+SYSTEM = ChatMessage("system", "You are Mnemon, a personal assistant that runs on the user's own device.")
+SENTENCE = "I walked the dog along the river and bought bread and oranges on the way home. "
+QUESTIONS = [
+    "Who are you?",
+    "My dog is called Biscuit.",
+    "How are you today?",
+    "Tell me a story.",
+    "What can you do?",
+]
+
+
+def llama_bench() -> Path:
+    """The yardstick, built when it is not there yet (some minutes)."""
+    build = llama_cpp_source.cache_folder() / "build-llama"
+    program = build / "bin" / "llama-bench"
+    if not program.exists():
+        print("building llama-bench, once …", file=sys.stderr)
+        configure = ["cmake", "-S", str(llama_cpp_source.llama_cpp()), "-B", str(build), "-DCMAKE_BUILD_TYPE=Release"]
+        subprocess.run([*configure, "-DLLAMA_BUILD_TESTS=OFF"], check=True, stdout=subprocess.DEVNULL)
+        command = ["cmake", "--build", str(build), "--target", "llama-bench", "-j", str(usable_cores())]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return program
+
+
+def real_shape() -> ModelSpec:
+    """Random weights of Qwen2-0.5B's shape, made once."""
+    path = llama_cpp_source.cache_folder() / "qwen2-0.5b-random.gguf"
+    if not path.exists():
+        make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path)
+    return replace(built_in(), name="0.5B shape", path=path, context=4096, sampling=Sampling(temperature=0.8))
+
+
+def built_in() -> ModelSpec:
+    """The model that comes with Mnemon."""
+    return resolve("built-in", Home(Path("nowhere")))
+
+
+def against_llama_bench(spec: ModelSpec, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Prompt and generation speed, tokens a second, as ratios."""
+
+    def theirs() -> tuple[float, float]:
+        command = [str(llama_bench()), "-m", str(spec.path), "-t", str(threads), "-p", str(PROMPT), "-n", str(ANSWER)]
+        done = subprocess.run([*command, "-r", "1", "-o", "json"], check=True, capture_output=True, text=True)
+        prompt, answer = json.loads(done.stdout)
+        return prompt["avg_ts"], answer["avg_ts"]
+
+    with LocalModel.load(spec, ModelSettings(threads=threads)) as model:
+
+        def ours() -> tuple[float, float]:
+            read = say(model, [SYSTEM, ChatMessage("user", words(model, PROMPT - 60))], 1)
+            said, seconds, seed = 0, 0.0, 0
+            while said < ANSWER:
+                question = QUESTIONS[seed % len(QUESTIONS)]
+                sampling = replace(spec.sampling, seed=seed)
+                report = say(model, [SYSTEM, ChatMessage("user", question)], ANSWER, sampling=sampling)
+                said += report.answer_tokens - 1
+                seconds += (report.total_ms - report.first_token_ms) / 1000
+                seed += 1
+            return read.prompt_tokens / read.first_token_ms * 1000, said / seconds
+
+        ours()  # the weights are paged in
+        pairs = [(ours(), theirs()) for _ in range(rounds)]
+    rows = []
+    for i, what in enumerate(("prompt", "generation")):
+        mine, yardstick = (max(pair[side][i] for pair in pairs) for side in (0, 1))
+        told = f"{spec.name}: {what}, {mine:.0f} tokens/s against llama-bench's {yardstick:.0f}"
+        rows.append(row(told, mine / yardstick, f"≥ {SPEED}", mine / yardstick >= SPEED))
+    return rows
+
+
+def turn_20(spec: ModelSpec, threads: int, rounds: int) -> dict[str, Any]:
+    """First token of turn 20 against turn 2, with the same new text."""
+    second, twentieth = [], []
+    with LocalModel.load(spec, ModelSettings(threads=threads)) as model:
+        for i in range(rounds):
+            messages = [SYSTEM]
+            for turn in range(1, 21):
+                messages.append(ChatMessage("user", "And what else do you know about that?"))
+                report = say(model, messages, 12, session=f"~{i}", keep=messages.append)
+                if turn == 2:
+                    second.append(report.first_token_ms)
+            twentieth.append(report.first_token_ms)
+    a, b = min(twentieth), min(second)
+    told = f"{spec.name}: first token of turn 20, {a:.1f} ms, against turn 2, {b:.1f} ms"
+    return row(told, a / b, f"≤ {TURN_20}", a / b <= TURN_20)
+
+
+def reopening(spec: ModelSpec, threads: int, rounds: int) -> dict[str, Any]:
+    """First token after reopening a conversation of 2,000 tokens against decoding it again."""
+    settings = ModelSettings(threads=threads, context=4096)
+    reopened, decoded = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder, key = Path(name), bytes(32)
+        with LocalModel.load(spec, settings, session_dir=folder, session_key=key) as model:
+            messages = [SYSTEM, ChatMessage("user", words(model, 2000))]
+            say(model, messages, 8, session="kept", keep=messages.append)
+        messages.append(ChatMessage("user", "And now?"))
+        for _ in range(rounds):
+            with LocalModel.load(spec, settings, session_dir=folder, session_key=key) as model:
+                say(model, [SYSTEM, ChatMessage("user", "Hi")], 2)
+                reopened.append(say(model, messages, 2, session="kept").first_token_ms)
+                decoded.append(say(model, messages, 2).first_token_ms)
+    a, b = min(reopened), min(decoded)
+    told = f"{spec.name}: reopening 2,000 tokens, {a:.0f} ms to the first, against decoding them, {b:.0f} ms"
+    return row(told, a / b, f"≤ {REOPEN}", a / b <= REOPEN)
+
+
+def say(
+    model: LocalModel,
+    messages: list[ChatMessage],
+    count: int,
+    *,
+    sampling: Sampling | None = None,
+    session: str | None = None,
+    keep: Callable[[ChatMessage], None] | None = None,
+) -> GenerationReport:
+    """One answer of at most ``count`` tokens, read to its end."""
+    generation = model.generate(messages, max_tokens=count, sampling=sampling, session=session)
+    text = "".join(piece.text for piece in generation)
+    if keep is not None:
+        keep(ChatMessage("assistant", text))
+    return generation.report
+
+
+def words(model: LocalModel, tokens: int) -> str:
+    """Text of about so many tokens."""
+    return SENTENCE * (tokens // model.count_tokens(SENTENCE))
+
+
+def row(what: str, value: float, bar: str, ok: bool) -> dict[str, Any]:
+    """As ``scripts/bench/all.py`` prints it."""
+    return {"what": what, "value": round(value, 3), "unit": "×", "bar": bar, "ok": ok}
+
+
+def main() -> None:
+    """Print the rows, as text or with ``--json`` as one document."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    arguments = parser.parse_args()
+    threads = arguments.threads
+    small, real = built_in(), real_shape()
+    rows = [
+        *against_llama_bench(small, threads, rounds=5),
+        *against_llama_bench(real, threads, rounds=3),
+        turn_20(small, threads, rounds=5),
+        turn_20(real, threads, rounds=1),
+        reopening(real, threads, rounds=2),
+    ]
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for one in rows:
+        print(f"{one['what']}: {one['value']} {one['unit']} (bar {one['bar']}){'' if one['ok'] else '  MISSED'}")
+
+
+if __name__ == "__main__":
+    main()
