@@ -13,6 +13,7 @@ A message is scored by
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,9 @@ _SPEAKER = 0.8
 _ASKING = 0.3
 _ENDED = 2.0
 _BLOCK = 64
+
+
+_NOT_WORDS = re.compile(r"\W+")
 
 
 @dataclass(slots=True)
@@ -271,7 +275,7 @@ def _without_repeats(found: list[Recalled]) -> list[Recalled]:
     kept = []
     for memory in found:
         speaker = memory.source.speaker if memory.source else ""
-        key = (speaker, " ".join(words(memory.text)))
+        key = (speaker, _NOT_WORDS.sub(" ", memory.text).strip().casefold())
         if key not in seen:
             seen.add(key)
             kept.append(memory)
