@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
@@ -85,6 +86,7 @@ def cli(ctx: click.Context, root: str | None, model: str | None, debug: bool) ->
     """
     app = ctx.ensure_object(App)
     app.root, app.model, app.debug = root or app.root, model or app.model, debug
+    _keep_the_log_quiet(debug)
     if ctx.invoked_subcommand is not None:
         return
     with app.assistant() as assistant:
@@ -96,6 +98,15 @@ def cli(ctx: click.Context, root: str | None, model: str | None, debug: bool) ->
             from mnemon.commands.talk import answer_lines
 
             ctx.exit(answer_lines(assistant))
+
+
+def _keep_the_log_quiet(debug: bool) -> None:
+    """Without a handler Python would write warnings in between answers; ``--debug`` is how to see them."""
+    handler = logging.StreamHandler() if debug else logging.NullHandler()
+    log = logging.getLogger("mnemon")
+    log.handlers = [*(old for old in log.handlers if old.name != "command-line"), handler]
+    handler.name = "command-line"
+    log.setLevel(logging.DEBUG if debug else logging.NOTSET)
 
 
 def main() -> NoReturn:

@@ -180,14 +180,15 @@ def export(app: App, path: Path, encrypt: bool, as_json: bool) -> None:
 
     phrase = read_passphrase("Passphrase for the file", confirm=True) if encrypt else None
     with app.assistant() as assistant:
-        opened = assistant.memory
-        transfer.export(opened, path, passphrase=phrase)
+        done = transfer.export(assistant.memory, path, passphrase=phrase)
+    counts = {"conversations": done.conversations, "messages": done.messages, "facts": done.facts}
     if as_json:
-        output.print_json({"path": str(path.absolute()), "bytes": path.stat().st_size, "encrypted": encrypt})
+        output.print_json({"path": str(path.absolute()), "bytes": done.bytes, "encrypted": done.sealed, **counts})
     else:
-        click.echo(f"Written to {path} ({path.stat().st_size:,} bytes).")
-    if not encrypt:
-        output.note("The file is not encrypted: whoever reads it knows what you said. --encrypt seals it.")
+        counted = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        click.echo(f"Written to {path} ({done.bytes:,} bytes): {counted}.")
+    if done.warning:
+        output.note(f"{done.warning} --encrypt seals it.")
 
 
 @memory.command("import")
@@ -212,9 +213,9 @@ def import_memories(app: App, path: Path, kind: str | None, sample: str | None, 
             assistant.memory,
             path,
             format=kind,
+            sample=sample,
             progress=seen,
             passphrase=lambda: read_passphrase("Passphrase of the file"),
-            sample=sample,
         )
     counted = asdict(done)
     if as_json:
