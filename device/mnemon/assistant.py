@@ -44,6 +44,7 @@ from mnemon.turns import (
     TurnFinished,
     TurnStarted,
 )
+from mnemon.words import content_words
 
 if TYPE_CHECKING:
     from mnemon.memory.forgetting import Forgotten
@@ -51,12 +52,17 @@ if TYPE_CHECKING:
 
 RECALL_CANDIDATES = 12
 """Memories looked at for one question; the model is given as many of them as its catalog entry says it can use."""
+RECALLED_HERE = 4
+"""Memories of the conversation itself that are looked at besides."""
 HISTORY_MESSAGES = 400
 """The conversation is read back this far; the model's window is shorter and drops the oldest by itself."""
 SAVE_EVERY_S = 0.5
 """A growing answer is saved this often, so that a crash costs half a second of it."""
 SMALL_MODEL_PARAMETERS = 300_000_000
-"""Below this (0: unknown) a model's wording about the owner is checked word for word, not only its names, numbers and dates."""
+"""Below this (0: unknown) a model's wording is checked word for word, not only its names, numbers and dates."""
+
+SHORT_QUESTION_WORDS = 8
+"""Meaningful words of a question that may be about something told without saying so; longer ones explain a task."""
 
 NOTED = "Noted. I'll remember that."
 LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
@@ -181,9 +187,7 @@ class Assistant:
 
             asked = understand(question.text)
             recall_started = time.perf_counter()
-            recalled = self.memory.recall(
-                asked.text, limit=RECALL_CANDIDATES, exclude=(question.memory_id,), at=question.said_at
-            )
+            recalled = self._recall(asked, question)
             evidence = weigh(asked, recalled, conversation_id=question.conversation_id)
             recall_ms = _ms_since(recall_started)
             model = self.model
@@ -252,6 +256,16 @@ class Assistant:
                 report=report,
             )
         )
+
+    def _recall(self, asked: Asked, question: Message) -> list[Recalled]:
+        """What bears on the message in all of memory, and in this conversation, which one mostly asks about."""
+        found: dict[str, Recalled] = {}
+        for within, limit in ((None, RECALL_CANDIDATES), (question.conversation_id, RECALLED_HERE)):
+            for memory in self.memory.recall(
+                asked.text, limit=limit, exclude=(question.memory_id,), at=question.said_at, within=within
+            ):
+                found.setdefault(memory.id, memory)
+        return list(found.values())
 
     def _generate(
         self,
@@ -503,9 +517,11 @@ def _is_about_what_was_told(asked: Asked, evidence: Evidence, *, strict: bool) -
     It speaks of the owner's own affairs, or memory plainly holds it; a small model, which knows little of the world,
     leaves it to memory as soon as anything comes near.
     """
-    if not asked.asks or (asked.of_mnemon and not asked.of_owner):
+    if not asked.asks or (asked.of_mnemon and (asked.advice or not asked.of_owner)):
         return False
-    if evidence.strength == "strong" or (strict and evidence.strength == "weak"):
+    if evidence.strength == "strong":
+        return True
+    if strict and evidence.strength == "weak" and len(content_words(asked.text)) <= SHORT_QUESTION_WORDS:
         return True
     return asked.of_owner and not asked.advice and not asked.of_mnemon
 

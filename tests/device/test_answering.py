@@ -44,7 +44,10 @@ def let_through(answer: str, *sources: str, told: bool = True, strict: bool = Tr
         ("what's the capital of France?", True, False),
         ("Biscuit chewed my slippers again. what should I do?", True, True),
         ("I've walked the Camino twice", False, True),
-        ("tell me a joke", False, False),
+        ("tell me a joke", True, False),
+        ("whats my shoe size", True, True),
+        ("explain the whole of thermodynamics", True, False),
+        ("could you write me a poem about rain?", True, False),
     ],
 )
 def test_a_question_is_known_by_its_form(text: str, asks: bool, of_owner: bool) -> None:
@@ -54,6 +57,7 @@ def test_a_question_is_known_by_its_form(text: str, asks: bool, of_owner: bool) 
 
 def test_advice_and_questions_to_mnemon_are_told_apart_from_what_was_told() -> None:
     assert understand("should I repaint the shed?").advice
+    assert understand("would a curry be ok for my mother?").advice
     assert not understand("where is my shed key?").advice
     assert understand("can you write a poem?").of_mnemon
     assert not understand("do you remember my dog's name?").of_mnemon

@@ -65,11 +65,12 @@ def weigh(asked: Asked, recalled: Sequence[Recalled], *, conversation_id: int | 
     return Evidence(_strength(asked, ordered[0], support[0]) if ordered else "none", tuple(ordered), support)
 
 
-def _strength(asked: Asked, memory: Recalled, support: float) -> Strength:
-    if support >= STRONG:
+def _strength(asked: Asked, memory: Recalled, near: float) -> Strength:
+    """Strong by meaning alone: that it was said just now makes it likelier to be meant, not surer to be right."""
+    if _support(asked, memory) >= STRONG:
         return "strong"
     fits = asked.wanted == "anything" or _holds(asked.wanted, memory.text)
-    return "weak" if support >= (WEAK if fits else WEAK_WITHOUT_VALUE) else "none"
+    return "weak" if near >= (WEAK if fits else WEAK_WITHOUT_VALUE) else "none"
 
 
 def _support(asked: Asked, memory: Recalled) -> float:
@@ -104,13 +105,12 @@ def quote(asked: Asked, evidence: Evidence, now: datetime, *, skip: int = 0) -> 
     first = skip % len(evidence.memories)
     memory = evidence.memories[first]
     said = _quoted(asked, memory, now)
-    if asked.advice:
-        return f"This may bear on it. {said}."
     if evidence.strength == "weak" or first > 0:
         nearest = [said, *(_quoted(asked, other, now) for other in _as_close(evidence, first))]
+        lead = "This may bear on it" if asked.advice else "I don't know for sure. The nearest I have"
         if len(nearest) == 1:
-            return f"I don't know for sure. The nearest I have is what {said[0].lower()}{said[1:]}."
-        return "\n".join(["I don't know for sure. The nearest I have:", "", *(f"- {line}" for line in nearest)])
+            return f"{lead}: {said[0].lower()}{said[1:]}."
+        return "\n".join([f"{lead}:", "", *(f"- {line}" for line in nearest)])
     if not memory.valid and not asked.past:
         return f"{said}. That has changed since."
     return f"{said}."

@@ -46,9 +46,9 @@ _PHRASING = frozenset(
     for w in """
     afternoon anytime answer bad bit bye call certainly chat course day earlier else evening favourite feel find
     forget fun give glad good goodbye great happen happy hard hear hello help hey hi hope idea interesting keep kind
-    know last let like listen live lovely love luck mean mention mind morning name new nice night note old people person
-    pleasure right remember rest say see sleep sorry sound store sure talk tell thank thanks think time tomorrow tough
-    told understood update want welcome wonder wonderful work yesterday
+    know last let like listen live lovely love luck mean mention mind morning name new nice night note old people
+    person pleasure right remember rest say see sleep sorry sound store sure talk tell thank thanks think time
+    tomorrow tough told understood update want welcome wonder wonderful work yesterday
     """.split()
 )
 # What Mnemon may say of itself.

@@ -10,48 +10,67 @@ from mnemon import words
 
 Wanted = Literal["time", "number", "person", "place", "anything"]
 
-_ASKING = re.compile(
-    r"""^(?:(?:so|and|but|hey|hi|ok|okay|oh|right|well|now|sorry|please|quick\s+quiz|mnemon|wait|remind\s+me|tell\s+me)
-        \b[\s,:!.—-]*)*
-        (?:what|when|where|who|whom|whose|which|why|how|is|are|am|was|were|do|does|did|don't|didn't|have|has|had|
-        haven't|can|could|will|would|should|shall|may|might|any(?:thing|one|body)?\s)\b""",
-    re.IGNORECASE | re.VERBOSE,
+
+_LEADING = (
+    r"^(?:(?:so|and|but|hey|hi|ok|okay|oh|right|well|now|sorry|please|quick quiz|mnemon|wait|remind me|tell me)"
+    r"\b[\s,:!.—-]*)*"
 )
-_REQUEST = re.compile(
-    r"\b(?:remind me (?:what|when|where|who|which|how|of)|tell me (?:what|when|where|who|which|how|about)|"
-    r"do you (?:know|remember|recall)|did i (?:tell|mention|say)|have i (?:told|mentioned|said)|what do you know)\b",
-    re.IGNORECASE,
+
+
+def _phrases(*patterns: str, start: bool = False) -> re.Pattern[str]:
+    """Any of ``patterns`` as whole words, anywhere or at the start after a few words that only lead in."""
+    alternatives = r"\b(?:" + "|".join(" ".join(pattern.split()) for pattern in patterns) + r")\b"
+    return re.compile((_LEADING if start else "") + alternatives, re.IGNORECASE)
+
+
+_ASKING = _phrases(
+    "what|whats|when|whens|where|wheres|who|whos|whom|whose|which|why|how|hows",
+    "is|are|am|was|were|do|does|did|don't|didn't|have|has|had|haven't",
+    "can|could|will|would|should|shall|may|might|any(?:thing|one|body)",
+    start=True,
 )
-_OWNER = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|myself|we|we're|we've|us|our|ours)\b", re.IGNORECASE)
-_TO_MNEMON = re.compile(
-    r"\b(?:are you|do you (?!know|remember|recall)|can you|could you|would you|will you|your (?:name|favourite)|"
-    r"have you|did you|who are you|what are you|who made you|how are you|were you)\b",
-    re.IGNORECASE,
+_REQUEST = _phrases(
+    "(?:remind|tell) me (?:what|when|where|who|which|how|about|of)",
+    "do you (?:know|remember|recall)|did i (?:tell|mention|say)|have i (?:told|mentioned|said)|what do you know",
 )
-_ADVICE = re.compile(
-    r"\b(?:should (?:i|we)|shall (?:i|we)|could (?:i|we)|can (?:i|we)|may i|might i|would it|is it (?:ok|okay|weird|"
-    r"normal|bad|worth|safe|true)|how (?:do|can|would|could|should) (?:i|we|you)|what if|why (?:do|does|is|are|am)|"
-    r"any (?:ideas?|tips|advice|suggestions?)|suggest|recommend|help me|write|explain|translate|calculate|derive|"
-    r"summari[sz]e|make me|give me|shorten|rephrase)\b",
-    re.IGNORECASE,
+_ORDER = _phrases(
+    "(?:(?:can|could|would|will) you )?(?:please )?(?:explain|draft|write|describe|list|summari[sz]e|compare|translate)",
+    "(?:(?:can|could|would|will) you )?(?:calculate|work out|plan|suggest|recommend|convert|derive|prove|design|compose)",
+    "(?:give|make|help|teach|show) me|a (?:joke|story|poem|song)",
+    start=True,
 )
-_PAST = re.compile(
-    r"\b(?:before|used to|previous(?:ly)?|former(?:ly)?|old (?:job|flat|house|address|boss|bank|"
-    r"car|number|phone|name|school|place|doctor|dentist)|"
-    r"earlier|originally|back then|in the past|was i|were we|did (?:i|we) use)\b",
-    re.IGNORECASE,
+_ADVICE = _phrases(
+    "(?:should|shall|could|can|may|might) (?:i|we)|would it|what if|why (?:do|does|is|are|am)|help me",
+    "is it (?:ok|okay|weird|normal|bad|worth|safe|true)|how (?:do|can|would|could|should) (?:i|we|you)",
+    "(?:would|could|can|is|are) (?:a|an|the|this|that|these|those|some|my|our|he|she|they) .*"
+    "(?:ok|okay|fine|alright|all right|good|right|safe|work|eat|have)",
+    "good (?:present|idea|time|plan)|any (?:ideas?|tips|advice|suggestions?)|suggest|recommend|make me|give me",
+    "write|explain|translate|calculate|derive|summari[sz]e|shorten|rephrase",
 )
-_YES_NO = re.compile(
-    r"^(?:(?:so|and|but|hey|ok|oh|well|wait|remind me)[\s,]+)*(?:is|are|am|was|were|do|does|did|don't|didn't|"
-    r"have|has|had|haven't|can|could|will|would)\b",
-    re.IGNORECASE,
+_OWNER = _phrases("i|i'm|i've|i'd|i'll|me|my|mine|myself|we|we're|we've|us|our|ours")
+# "tell me", "write me": the owner is only who it is done for.
+_FOR_ME = _phrases("(?:remind|tell|write|give|make|show|teach|help|send|find|draft|plan|get) me")
+_TO_MNEMON = _phrases(
+    "do you (?!know|remember|recall)|(?:are|can|could|would|will|have|did|were) you",
+    "your (?:name|favourite)|(?:who|what|how) are you|who made you",
 )
-_REFERS = re.compile(
-    r"\b(?:he|he's|she|she's|they|they're|him|her|his|hers|them|their|theirs|it|its|that one|the other|the same|"
-    r"still|again|instead|else|there|then)\b",
-    re.IGNORECASE,
+_REFERS = _phrases(
+    "he|he's|she|she's|they|they're|him|her|his|hers|them|their|theirs|it|its",
+    "that one|the other|the same|still|again|instead|else|there|then",
 )
-_TELLS_TOO = re.compile(r"\b(?:remind me|tell me)\b", re.IGNORECASE)
+_PAST = _phrases(
+    "before|used to|previous(?:ly)?|former(?:ly)?|earlier|originally|back then|in the past|was i|were we",
+    "did (?:i|we) use|old (?:job|flat|house|address|boss|bank|car|number|phone|name|school|place|doctor|dentist)",
+)
+_YES_NO = _phrases(
+    "is|are|am|was|were|do|does|did|don't|didn't|have|has|had|haven't|can|could|will|would", start=True
+)
+_WANTED: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
+    ("time", _phrases("when|what (?:time|date|day|year|month)|which (?:day|date|year)|how long|birthday")),
+    ("number", _phrases("how (?:many|much|old|far|tall|big)|number|code|size|pin|score")),
+    ("person", _phrases("who|whom|whose|who's|whos")),
+    ("place", _phrases("where|which (?:town|city|place|port|restaurant|shop)")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +78,7 @@ class Asked:
     """The form of a message.
 
     Attributes:
+        text: The part of it that asks; all of it when nothing does.
         asks: It wants an answer (False: it tells something, or is small talk).
         of_owner: It speaks of the owner's own affairs ("my", "we", "I").
         of_mnemon: It asks Mnemon about itself or for a service ("can you …").
@@ -84,33 +104,23 @@ def understand(text: str) -> Asked:
     """The form of ``text``; its last sentence decides whether it asks when there are several."""
     plain = text.replace("’", "'").strip()
     parts = words.sentences(plain) or [plain]
-    asking = [p for p in parts if p.rstrip("\"')” ").endswith("?") or _ASKING.match(p) or _REQUEST.search(p)]
-    asks = bool(asking) and (asking[-1] is parts[-1] or parts[-1] == plain or len(words.words(parts[-1])) <= 4)
+    asking = [part for part in parts if _wants_something(part)]
+    asks = bool(asking) and (asking[-1] is parts[-1] or len(words.words(parts[-1])) <= 4)
     core = asking[-1] if asks else plain
     return Asked(
-        text=core if asks else plain,
+        text=core,
         asks=asks,
-        of_owner=bool(_OWNER.search(_TELLS_TOO.sub(" ", core))),
+        of_owner=bool(_OWNER.search(_FOR_ME.sub(" ", core))),
         of_mnemon=bool(_TO_MNEMON.search(core)),
-        advice=bool(_ADVICE.search(core)),
+        advice=bool(_ADVICE.search(core) or _ORDER.match(core)),
         refers=bool(_REFERS.search(core)) or len(words.content_words(core)) <= 1,
         past=bool(_PAST.search(core)),
         yes_no=bool(_YES_NO.match(core)),
-        wanted=_wanted(core.lower()),
+        wanted=next((kind for kind, pattern in _WANTED if pattern.search(core)), "anything"),
     )
 
 
-def _wanted(text: str) -> Wanted:
-    if re.search(r"\b(?:when|what (?:time|date|day|year|month)|which (?:day|date|year)|how long|birthday)\b", text):
-        return "time"
-    if re.search(
-        r"\b(?:how (?:many|much|old|far|tall|big)|what(?:'s| is| was)? (?:the |my |our )?(?:\w+ )?"
-        r"(?:number|code|size|pin|score)|number|code)\b",
-        text,
-    ):
-        return "number"
-    if re.search(r"\b(?:who|whom|whose|who's)\b", text):
-        return "person"
-    if re.search(r"\b(?:where|which (?:town|city|place|port|restaurant|shop))\b", text):
-        return "place"
-    return "anything"
+def _wants_something(sentence: str) -> bool:
+    if sentence.rstrip("\"')” ").endswith("?"):
+        return True
+    return bool(_ASKING.match(sentence) or _REQUEST.search(sentence) or _ORDER.match(sentence))

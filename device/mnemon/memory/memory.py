@@ -95,7 +95,13 @@ class Memory:
         self._index.add("fact", [(fact.id, fact.text) for fact in facts])
 
     def recall(
-        self, question: str, *, limit: int = 6, exclude: Collection[str] = (), at: datetime | None = None
+        self,
+        question: str,
+        *,
+        limit: int = 6,
+        exclude: Collection[str] = (),
+        at: datetime | None = None,
+        within: int | None = None,
     ) -> list[Recalled]:
         """What was told that bears on ``question``, best first.
 
@@ -107,8 +113,9 @@ class Memory:
             limit: At most so many.
             exclude: Ids not wanted, such as that of the question itself.
             at: The moment by which facts are judged.
+            within: Only what was said in this conversation.
         """
-        return self._recall.find(question, limit=limit, exclude=exclude, at=at)
+        return self._recall.find(question, limit=limit, exclude=exclude, at=at, within=within)
 
     def search(self, words: str, *, limit: int = 10, everything: bool = True) -> list[Recalled]:
         """Memories for a person to look at: by default also questions and Mnemon's own answers."""

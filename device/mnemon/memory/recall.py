@@ -79,6 +79,7 @@ class Recall:
         limit: int,
         exclude: Collection[str] = (),
         at: datetime | None = None,
+        within: int | None = None,
         everything: bool = False,
     ) -> list[Recalled]:
         """The memories that bear on ``question``, best first.
@@ -88,6 +89,7 @@ class Recall:
             limit: At most so many.
             exclude: Ids not wanted.
             at: The moment facts are judged by; now by default.
+            within: Only what was said in this conversation.
             everything: Also Mnemon's own answers and the owner's questions.
         """
         if limit <= 0 or not question.strip():
@@ -99,6 +101,9 @@ class Recall:
             of_facts = self._score("fact", facts, question, meaning)
             if not everything:
                 of_messages.total[(messages.role == ASSISTANT) | ((messages.role == OWNER) & messages.asks)] = -np.inf
+            if within is not None:
+                of_messages.total[messages.conversation != within] = -np.inf
+                of_facts.total[:] = -np.inf  # they still count for the messages they were taken from
             wanted = limit * 2 + 10 + len(exclude)
             best = _refined(messages, of_messages, meaning, _best(of_messages.total, wanted))
             best_facts = _refined(facts, of_facts, meaning, _best(of_facts.total, wanted))
