@@ -47,6 +47,16 @@ async def test_a_message_is_answered_and_both_are_kept(home: Path) -> None:
         assert list(stored(app)) == ["hi there", "Hello **you**."]
 
 
+async def test_letters_and_enter_in_one_burst_are_sent_whole(home: Path) -> None:
+    with opened(home, "One.") as app:
+        async with app.run_test() as pilot:
+            await ready(pilot)
+            for key, letter in [("h", "h"), ("i", "i"), ("enter", "\r"), ("x", "x")]:
+                app.post_message(events.Key(key, letter))
+            await wait_until(pilot, lambda: texts(app) == ["hi", "One."])
+            assert app.chat.composer.text == "x"
+
+
 @pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter", "shift+\r"])
 async def test_the_newline_keys_break_the_line_and_do_not_send(home: Path, key: str) -> None:
     with opened(home) as app:
@@ -129,7 +139,7 @@ async def test_escape_stops_and_keeps_what_there_is(home: Path) -> None:
 
 
 async def test_the_first_escape_leaves_the_selection_and_the_second_stops(home: Path) -> None:
-    with opened(home, LONG, delay=0.01) as app:
+    with opened(home, LONG, "ok", delay=0.01) as app:
         async with app.run_test() as pilot:
             await ready(pilot)
             await pilot.press("a", "enter")
@@ -144,7 +154,7 @@ async def test_the_first_escape_leaves_the_selection_and_the_second_stops(home: 
 
 
 async def test_a_growing_answer_never_pulls_a_reader_down(home: Path) -> None:
-    with opened(home, "\n\n".join(f"line {n}" for n in range(400)), delay=0.02) as app:
+    with opened(home, "\n\n".join(f"line {n}" for n in range(400)), "ok", delay=0.02) as app:
         async with app.run_test(size=(60, 16)) as pilot:
             await ready(pilot)
             await pilot.press("a", "enter")
@@ -312,7 +322,7 @@ async def test_a_temporary_chat_is_marked_and_leaves_nothing(home: Path) -> None
 
 
 async def test_quitting_while_an_answer_is_written_keeps_it(home: Path) -> None:
-    with opened(home, LONG, delay=0.01) as app:
+    with opened(home, LONG, "ok", delay=0.01) as app:
         async with app.run_test() as pilot:
             await ready(pilot)
             await pilot.press("a", "enter")
@@ -327,7 +337,7 @@ async def test_quitting_while_an_answer_is_written_keeps_it(home: Path) -> None:
 
 
 async def test_control_c_stops_and_only_twice_quits(home: Path) -> None:
-    with opened(home, LONG, delay=0.01) as app:
+    with opened(home, LONG, "ok", delay=0.01) as app:
         async with app.run_test() as pilot:
             await ready(pilot)
             await pilot.press("a", "enter")

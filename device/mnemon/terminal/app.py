@@ -51,7 +51,7 @@ class MnemonApp(App[None], inherit_bindings=False):
         super().__init__()
         self.assistant = assistant
         self.model_ready = False
-        self.model_name = assistant.settings.model.name
+        self.chosen_model = self.model_name = assistant.settings.model.name
         self._interrupted_at = 0.0
         self._theme_chosen = False
         own = assistant.settings.terminal
@@ -94,6 +94,7 @@ class MnemonApp(App[None], inherit_bindings=False):
     async def use_model(self, name: str) -> None:
         """Talk with another model from now on, also after a restart."""
         if await self._take_model(name):
+            self.chosen_model = name
             self.save("model", "name", name)
             self.say(f"{self.model_name} talks from now on.")
 
@@ -171,10 +172,13 @@ class MnemonApp(App[None], inherit_bindings=False):
             self.report(error)
 
     def action_help(self) -> None:
-        """Show every key."""
+        """Show every key; again, close the list."""
         from mnemon.terminal.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen())
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss(None)
+        else:
+            self.push_screen(HelpScreen())
 
     def action_interrupt(self) -> None:
         """Ctrl+C with nothing selected: stop the answer; twice in two seconds quits."""

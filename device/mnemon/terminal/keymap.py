@@ -138,7 +138,11 @@ def _wrong_key(command: Command, keys: tuple[str, ...]) -> str:
         *modifiers, last = key.split("+")
         if not set(modifiers) <= _MODIFIERS or (len(last) > 1 and last not in _NAMED and "_" not in last):
             return f"{key} is not a key. Write it as ctrl+o, alt+up or f2."
-        if command.scope in _TYPING and last not in _NAMED and not set(modifiers) & {"ctrl", "alt", "super", "meta", "hyper"}:
+        if (
+            command.scope in _TYPING
+            and last not in _NAMED
+            and not set(modifiers) & {"ctrl", "alt", "super", "meta", "hyper"}
+        ):
             return f"{key} alone would make it impossible to type. Add ctrl or alt."
         if command.scope in _TYPING and key not in command.keys and key in _editing_keys():
             return f"{key} edits the text you write. Choose another."

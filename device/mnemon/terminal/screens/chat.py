@@ -114,10 +114,10 @@ class ChatScreen(MemoryScreen):
     def submitted(self, event: Composer.Submitted) -> None:
         """Send what was written."""
         if self.answering:
+            event.composer.put(event.text + event.composer.text)
             self.notice("One moment: an answer is being written. Esc stops it; your text stays here.")
             return
         event.composer.remember(event.text)
-        event.composer.clear()
         self.send(event.text)
 
     @on(Composer.PasteCut)

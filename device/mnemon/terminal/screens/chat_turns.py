@@ -132,15 +132,18 @@ class TurnScreen(Connected, Screen[None]):
         answer_id = view.message.id
         self._begin(lambda: self.conversation.regenerate(answer_id), asked="", question=None, replacing=answer_id)
 
-    @work(group="turn")
-    async def _begin(
+    def _begin(
         self, begin: Callable[[], Turn | None], *, asked: str, question: str | None, replacing: int | None
     ) -> None:
         if self.answering:
             return
         self.answering = True
-        self.notice()
         self._asked = asked
+        self._run(begin, question, replacing)
+
+    @work(group="turn")
+    async def _run(self, begin: Callable[[], Turn | None], question: str | None, replacing: int | None) -> None:
+        self.notice()
         self.status.activity = "" if self.mnemon.model_ready else "loading model…"
         self._answer = await self.transcript.begin(question, replacing=replacing)
         self._answer.state = "thinking…"

@@ -72,8 +72,8 @@ class Rewrite(ModalScreen[str | None]):
     """Asks for a message again, with room for several lines; Esc leaves everything as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,f2", "save", "Send", id="rewrite.send", priority=True),
-        Binding("escape", "cancel", "Cancel", id="rewrite.cancel", priority=True),
+        Binding("ctrl+s,f2", "save", "Send", id="rewrite.send"),
+        Binding("escape", "cancel", "Cancel", id="rewrite.cancel"),
     ]
 
     def __init__(self, title: str, text: str) -> None:

@@ -32,7 +32,7 @@ TITLES = {
 class HelpScreen(Connected, ModalScreen[None]):
     """Every key, what it does, and the name to remap it by."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "close", "Close", id="help.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "close", "Close", id="help.close")]
 
     def compose(self) -> ComposeResult:
         """The list."""

@@ -157,7 +157,7 @@ class ModelsScreen(Connected, ModalScreen[None]):
         return self._specs[at] if at is not None and at < len(self._specs) else None
 
     def _line(self, spec: ModelSpec) -> Text:
-        in_use = spec.name == self.assistant.settings.model.name
+        in_use = spec.name == self.mnemon.chosen_model
         mark = "in use" if in_use else "installed" if spec.name in self._here else "not here"
         line = Text("● " if in_use else "✓ " if spec.name in self._here else "  ").append(spec.title, style="bold")
         figures = f"{size(spec.size_bytes)} · {size(spec.ram_bytes)} RAM · {spec.context} tokens · {spec.licence}"

@@ -24,8 +24,8 @@ class Composer(TextArea):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Send", id="composer.send", priority=True),
-        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", id="composer.newline", priority=True),
+        Binding("enter", "submit", "Send", id="composer.send"),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", id="composer.newline"),
         Binding("up", "earlier", "Earlier message", id="composer.earlier", show=False),
         Binding("down", "later", "Later message", id="composer.later", show=False),
         Binding("ctrl+g", "edit_outside", "Write in $EDITOR", id="composer.editor", show=False),
@@ -82,9 +82,11 @@ class Composer(TextArea):
         self.move_cursor(self.document.end)
 
     def action_submit(self) -> None:
-        """Send, unless there is nothing to send."""
-        if self.text.strip():
-            self.post_message(self.Submitted(self, self.text))
+        """Hand over what is written, unless there is nothing; what is typed from now on is the next message."""
+        text = self.text
+        if text.strip():
+            self.clear()
+            self.post_message(self.Submitted(self, text))
 
     def action_newline(self) -> None:
         """Break the line."""
@@ -113,13 +115,16 @@ class Composer(TextArea):
         self.post_message(self.EditorWanted())
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in _OTHER_NAMES:
-            event.stop()
-            event.prevent_default()
-            active = self.screen.active_bindings.get(_OTHER_NAMES[event.key])
-            if active is not None:
-                await self.run_action(active.binding.action)
-            return
+        # Its own keys are obeyed here and now. Textual would look at a binding before this widget has seen the
+        # letters typed just before it (priority), or after those typed just after: quick typing would be torn.
+        if not event.is_printable:
+            key = _OTHER_NAMES.get(event.key, event.key)
+            active = self.screen.active_bindings.get(key)
+            own = active is not None and active.node is self and active.enabled
+            if active is not None and own and await self.run_action(active.binding.action):
+                event.stop()
+                event.prevent_default()
+                return
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:

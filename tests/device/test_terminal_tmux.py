@@ -1,0 +1,87 @@
+"""The real program in a real terminal, driven by keys: the way its owner meets it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+class Terminal:
+    """A tmux server of its own with one window."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = f"mnemon-test-{uuid.uuid4().hex[:8]}"
+        self._folder = folder
+
+    def run(self, *arguments: str) -> str:
+        command = ["tmux", "-L", self._socket, "-f", "/dev/null", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+
+    def start(self, *command: str) -> None:
+        line = shlex.join(command)
+        self.run("new-session", "-d", "-x", "110", "-y", "30", f"{line}; echo ENDED; sleep 60")
+
+    def type(self, *keys: str) -> None:
+        self.run("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self.run("capture-pane", "-p")
+
+    def wait_for(self, words: str, *, gone: bool = False, seconds: float = 30) -> str:
+        end = time.monotonic() + seconds
+        while (words in (shown := self.screen())) == gone:
+            if time.monotonic() > end:
+                raise AssertionError(f"{words!r} {'stayed' if gone else 'never came'}:\n{shown}")
+            time.sleep(0.05)
+        return shown
+
+    def end(self) -> None:
+        subprocess.run(["tmux", "-L", self._socket, "kill-server"], capture_output=True, check=False, timeout=10)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path)
+    yield terminal
+    terminal.end()
+
+
+def test_told_asked_looked_up_quit_and_there_again(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNEMON_MEMORY_KEY", "file")
+    for name in ("COLUMNS", "LINES"):  # they would hide the window's real size
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    program = [sys.executable, "-c", "from mnemon.commands.main import main; main()"]
+    terminal.start(*program)
+    terminal.wait_for("Tell Mnemon something")
+    terminal.type("My dog is called Biscuit.", "Enter")
+    terminal.wait_for("Mnemon · said")
+    terminal.type("What is my dog called?", "Enter")
+    shown = terminal.wait_for("It was given 1 memory")
+    assert "“My dog is called Biscuit.”" in shown
+    terminal.type("F3")
+    terminal.wait_for("Edit")
+    terminal.type("Escape")
+    terminal.wait_for("^j New line")
+    terminal.type("one", "C-j", "two")
+    terminal.wait_for("two")
+    terminal.type("C-q")
+    terminal.wait_for("ENDED")
+    terminal.end()
+
+    terminal.start(*program)
+    shown = terminal.wait_for("What is my dog called?")
+    assert "My dog is called Biscuit." in shown
+    terminal.type("C-q")
+    terminal.wait_for("ENDED")
