@@ -1,64 +1,122 @@
-"""Words as Mnemon compares them: which ones carry meaning, and which name something.
+"""Words as Mnemon compares them: which ones carry meaning, which name something, which are the same.
 
-Used wherever two texts are held against each other without a model: what an answer may say (``grounding``), what a
-question asks for. English, deliberately simple, and generous: a word that might be a name counts as one.
+Used wherever two texts are held against each other without a model: what an answer may say (``answering``), whether a
+fact is in the owner's own words (``memory.extraction``), what a question looks for (``memory.recall``). English,
+deliberately simple. The stemming is light: it joins *lives, lived, living* and *allergy, allergic*, never two names.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”')\]]*\s+|\n+")
+_SUFFIXES = ("ies", "ing", "ied", "ed", "es", "ic", "s", "y", "e")
 
-FUNCTION_WORDS = frozenset(
+STOP_WORDS = frozenset(
     """
-    a about above after again against all also although always am an and any anyway are aren't around as at away be
-    because been before being below between both but by came can can't cannot come could couldn't did didn't do does
-    doesn't doing don't done down during each either else ever every few for from further get gets getting go goes
-    going gone got had hadn't has hasn't have haven't having he he'd he'll he's her here here's hers herself him
-    himself his how how's however i i'd i'll i'm i've if in into is isn't it it'd it'll it's its itself just let let's
-    lot made make may maybe me might mine more most much must mustn't my myself neither no nor not now of off oh ok
-    okay on once one only onto or other our ours ourselves out over own perhaps please put quite really right s said
-    same say says she she'd she'll she's should shouldn't since so some something still such t take tell than that
-    that's the their theirs them themselves then there there's these they they'd they'll they're they've thing things
-    this those though through to too under until up upon us very was wasn't we we'd we'll we're we've well went were
-    weren't what what's when when's where where's whether which while who who'd who'll who's whom whose why why's will
-    with within without won't would wouldn't yeah yes yet you you'd you'll you're you've your yours yourself
+    a an and any are as at be been being but by can did do does doing for from had has have having he her hers
+    him his i if in into is it its itself just me mine my myself no nor not of off on or our ours out over own
+    s same she so some such t than that the their theirs them themselves then there these they this those to
+    too under until up us very was we were what when where which while who whom why will with you your yours
+    am im ive also now about after before between during through again once here how all both each few more
+    most other only would could should
     """.split()
 )
+"""Words that carry no evidence of their own."""
+
+FUNCTION_WORDS = STOP_WORDS | frozenset(
+    """
+    above against although always anyway aren't around away because below came can't cannot come couldn't didn't
+    doesn't don't done down either else ever every further get gets getting go goes going gone got hadn't hasn't
+    haven't he'd he'll he's here's herself himself how's however i'd i'll i'm i've isn't it'd it'll it's let let's
+    lot made make may maybe might much must mustn't neither oh ok okay one onto ourselves perhaps please put quite
+    really right said say says she'd she'll she's shouldn't since something still take tell that's there's they'd
+    they'll they're they've thing things though upon wasn't we'd we'll we're we've well went weren't what's when's
+    where's whether who'd who'll who's whose why's within without won't wouldn't yeah yes yet you'd you'll you're
+    you've yourself
+    """.split()
+)
+"""Words an answer may be made of without claiming anything."""
 
 MONTHS = "january february march april may june july august september october november december".split()
 CALENDAR_WORDS = frozenset(
     [*MONTHS, *"monday tuesday wednesday thursday friday saturday sunday today tomorrow yesterday".split()]
 )
 
-_SUFFIXES = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s")
-
-
-@lru_cache(maxsize=20_000)
-def stem(word: str) -> str:
-    """A lower-case word without its commonest endings: enough to match walked with walking."""
-    word = word.lower().replace("’", "'").removesuffix("'s")
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
-            root = word[: -len(suffix)]
-            if suffix in ("ies", "ied"):
-                return root + "y"
-            return root[:-1] if len(root) > 3 and root[-1] == root[-2] and root[-1] not in "ls" else root
-    return word.removesuffix("e") if len(word) > 4 else word
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+        " seventeen eighteen nineteen twenty".split()
+    )
+}
 
 
 def words(text: str) -> list[str]:
     """The words of ``text`` in order, as written."""
-    return WORD.findall(text)
+    return _WORD.findall(text)
+
+
+def plain_words(text: str) -> list[str]:
+    """The words and numbers of ``text``, lower-case, possessive endings removed."""
+    return [_plain(word) for word in words(text)]
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"['’]s?$", "", word.lower()).replace("’", "'")
+
+
+@lru_cache(maxsize=50_000)
+def stem(word: str) -> str:
+    """A word without its grammatical ending, lower-case. Numbers written out become digits."""
+    word = _plain(word)
+    word = _NUMBERS.get(word, word)
+    if word.isdigit() or len(word) < 4:
+        return word
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            root = word[: -len(suffix)]
+            if suffix in ("ing", "ed") and len(root) > 3 and root[-1] == root[-2] and root[-1] not in "ls":
+                root = root[:-1]
+            return stem(root) if suffix in ("s", "es") else root
+    return word
+
+
+def stems(text: str) -> set[str]:
+    """The stems of all words of ``text``."""
+    return {stem(word) for word in words(text)}
+
+
+def content(text: str) -> set[str]:
+    """The stems of the words of ``text`` that carry meaning."""
+    return {stem(word) for word in plain_words(text) if word not in STOP_WORDS}
+
+
+def supported(statement: str, evidence: str, *, frame: Iterable[str] = ()) -> bool:
+    """True when every word of ``statement`` that carries meaning occurs in ``evidence``.
+
+    Args:
+        frame: Words of the sentence pattern itself (``user``, ``called``) that need no evidence.
+    """
+    allowed = {stem(word) for word in frame}
+    return content(statement) - allowed <= stems(evidence)
+
+
+def same(one: str, other: str) -> bool:
+    """True when the two say the same in the same words, whatever their order, endings and filler words."""
+    if one.casefold() == other.casefold():
+        return True
+    left, right = content(one), content(other)
+    return bool(left) and left == right
 
 
 def content_words(text: str) -> list[str]:
-    """Stems of the words that carry meaning, in order."""
-    return [stem(w) for w in words(text) if w.lower().replace("’", "'") not in FUNCTION_WORDS]
+    """Stems of the words of an answer or a question that say something, in order."""
+    return [stem(word) for word in words(text) if word.lower().replace("’", "'") not in FUNCTION_WORDS]
 
 
 def names(text: str) -> list[str]:
@@ -81,7 +139,7 @@ def names(text: str) -> list[str]:
 
 def numbers(text: str) -> list[str]:
     """Runs of digits with their inner punctuation: ``7:40``, ``1,200``, ``2018``."""
-    return NUMBER.findall(text)
+    return _NUMBER.findall(text)
 
 
 def calendar_words(text: str) -> list[str]:

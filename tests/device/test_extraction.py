@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from mnemon import words
 from mnemon.errors import ModelError, PromptTooLongError
-from mnemon.memory import wording
 from mnemon.memory.extraction import GRAMMAR, SYSTEM, answer_lines, extract, understand
 from mnemon.memory.records import Message
 from mnemon.runtime.chat_model import Priority
@@ -171,8 +171,8 @@ def test_what_is_told_is_read(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_value_is_in_the_owners_words() -> None:
     for text, _ in TOLD:
         for draft in extract(said(text)):
-            digits = [word for word in wording.words(draft.value) if word not in wording.stems(text)]
-            assert all(word.isdigit() or word in DATE_WORDS for word in digits) or wording.supported(
+            digits = [word for word in words.plain_words(draft.value) if word not in words.stems(text)]
+            assert all(word.isdigit() or word in DATE_WORDS for word in digits) or words.supported(
                 draft.value, text
             )
 
@@ -286,6 +286,6 @@ def test_the_built_in_model() -> None:
             "What a day.",
         ):
             for draft in extract(said(text), model):
-                assert wording.supported(draft.value or draft.text, text, frame="user called name likes".split())
+                assert words.supported(draft.value or draft.text, text, frame="user called name likes".split())
     finally:
         model.close()

@@ -33,9 +33,10 @@ _REQUEST = _phrases(
     "(?:remind|tell) me (?:what|when|where|who|which|how|about|of)",
     "do you (?:know|remember|recall)|did i (?:tell|mention|say)|have i (?:told|mentioned|said)|what do you know",
 )
+_DO_PLEASE = "(?:(?:can|could|would|will) you )?(?:please )?"
 _ORDER = _phrases(
-    "(?:(?:can|could|would|will) you )?(?:please )?(?:explain|draft|write|describe|list|summari[sz]e|compare|translate)",
-    "(?:(?:can|could|would|will) you )?(?:calculate|work out|plan|suggest|recommend|convert|derive|prove|design|compose)",
+    _DO_PLEASE + "(?:explain|draft|write|describe|list|summari[sz]e|compare|translate|calculate|work out|plan)",
+    _DO_PLEASE + "(?:suggest|recommend|convert|derive|prove|design|compose)",
     "(?:give|make|help|teach|show) me|a (?:joke|story|poem|song)",
     start=True,
 )

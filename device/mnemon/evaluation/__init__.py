@@ -1,1 +1,1 @@
-"""Benchmarks on real data, and the figures they are told in."""
+"""Measuring the product on real data: what it finds, what it says, how long it takes."""

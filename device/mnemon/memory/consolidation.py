@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mnemon.memory import dates, wording
+from mnemon import words
+from mnemon.memory import dates
 from mnemon.memory.extraction import FactDraft
 from mnemon.memory.records import Fact, Message
 
@@ -138,24 +139,24 @@ def _says_again(fact: Fact, draft: FactDraft) -> bool:
         return True
     if fact.attribute != draft.attribute or fact.attribute in ("", "preference"):
         return False
-    return bool(draft.value) and wording.same(fact.value, draft.value)
+    return bool(draft.value) and words.same(fact.value, draft.value)
 
 
 def _gives_way(fact: Fact, draft: FactDraft) -> bool:
     """True when ``fact`` cannot hold together with what ``draft`` says."""
     if draft.kind == "ends":
         attributes = _ENDED_WITH.get(draft.attribute, (draft.attribute,))
-        shared = wording.content(draft.value) & wording.content(fact.value)
+        shared = words.content(draft.value) & words.content(fact.value)
         whole = not draft.value or bool(shared) or draft.attribute == fact.attribute == draft.value
         return bool(fact.attribute) and fact.attribute in attributes and whole
     if fact.attribute == f"past {draft.attribute}":
-        return wording.same(fact.value, draft.value)
+        return words.same(fact.value, draft.value)
     if fact.attribute == _OPPOSITE.get(draft.attribute):
-        return wording.same(fact.value, draft.value)
+        return words.same(fact.value, draft.value)
     if not draft.attribute or fact.attribute != draft.attribute:
         return False
     if draft.attribute == "preference":
-        return wording.same(fact.value, draft.value) and fact.value.casefold() != draft.value.casefold()
+        return words.same(fact.value, draft.value) and fact.value.casefold() != draft.value.casefold()
     if draft.attribute == "diet":
         return {fact.value.lower(), draft.value.lower()} <= _ONE_DIET
     if draft.attribute == "name" and _has_new(draft):
@@ -188,7 +189,7 @@ def _corrected(memory: Memory, message: Message, draft: FactDraft) -> FactDraft 
     )
     wrong = re.search(r"\bnot (.+)$", draft.text)
     if wrong:
-        facts = [fact for fact in facts if wording.content(wrong[1]) <= wording.content(fact.value)]
+        facts = [fact for fact in facts if words.content(wrong[1]) <= words.content(fact.value)]
     for fact in facts:
         value = _with_value(fact.value, draft.value)
         if value is not None and fact.value in fact.text and value != fact.value:

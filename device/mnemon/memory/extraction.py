@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time
 from typing import Literal
 
+from mnemon import words
 from mnemon.errors import ModelError
-from mnemon.memory import clauses, dates, patterns, wording
+from mnemon.memory import clauses, dates, patterns
 from mnemon.memory.records import FactOrigin, Message
 from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
 
@@ -273,15 +274,15 @@ _NOT = re.compile(
 
 def _holds(line: str, stated: Iterable[str]) -> bool:
     """True when one stated sentence says all that ``line`` says, and says yes and no where it does."""
-    said = [word for word in wording.words(line) if word in _FRAME_EVIDENCE]
+    said = [word for word in words.plain_words(line) if word in _FRAME_EVIDENCE]
     for sentence in stated:
         spelt = clauses.spell_out(sentence)
-        if not wording.supported(line, f"{sentence} {spelt}", frame=_FRAME):
+        if not words.supported(line, f"{sentence} {spelt}", frame=_FRAME):
             continue
-        if not wording.content(line) - {wording.stem(word) for word in _FRAME}:
+        if not words.content(line) - {words.stem(word) for word in _FRAME}:
             continue
         real = [clause.text for clause in clauses.clauses(sentence)]
-        evidence = next((text for text in real if wording.supported(line, text, frame=_FRAME)), None)
+        evidence = next((text for text in real if words.supported(line, text, frame=_FRAME)), None)
         if evidence is None or bool(_NOT.search(evidence)) != bool(_NOT.search(line)):
             continue
         if all(re.search(_FRAME_EVIDENCE[word], evidence, re.IGNORECASE) for word in said):
@@ -317,12 +318,12 @@ def _first_person(sentence: str) -> str:
 
 
 def _repeats(draft: FactDraft, known: FactDraft) -> bool:
-    if wording.same(draft.text, known.text):
+    if words.same(draft.text, known.text):
         return True
     if draft.value and known.value and draft.subject.split()[0] == known.subject.split()[0]:
-        return wording.same(draft.value, known.value)
-    frame = {wording.stem(word) for word in _FRAME}
-    return wording.content(draft.text) - frame <= wording.content(known.text) and known.kind == "states"
+        return words.same(draft.value, known.value)
+    frame = {words.stem(word) for word in _FRAME}
+    return words.content(draft.text) - frame <= words.content(known.text) and known.kind == "states"
 
 
 def _without_repeats(drafts: list[FactDraft]) -> list[FactDraft]:

@@ -20,7 +20,7 @@ from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.phrasing import content_words
 from mnemon.memory.records import to_ms
 from mnemon.memory.store import Store
-from mnemon.memory.wording import stem
+from mnemon.words import stem
 
 FORGOTTEN_ANSWER = "(forgotten)"
 """What stands in place of an answer that repeated something forgotten."""

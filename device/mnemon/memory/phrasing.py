@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mnemon.memory.wording import STOP_WORDS, words
+from mnemon.words import STOP_WORDS, plain_words
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 _ASKS = re.compile(
@@ -47,4 +47,4 @@ def speaks_of_owner(question: str) -> bool:
 
 def content_words(question: str) -> list[str]:
     """The words that can tell memories apart, each once, in their order."""
-    return list(dict.fromkeys(word for word in words(question) if word not in STOP_WORDS and word))
+    return list(dict.fromkeys(word for word in plain_words(question) if word not in STOP_WORDS and word))

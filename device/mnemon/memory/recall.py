@@ -24,7 +24,7 @@ import numpy as np
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
 from mnemon.memory.phrasing import content_words, speaks_of_owner
 from mnemon.memory.records import Fact, Message, Recalled, Source
-from mnemon.memory.wording import words
+from mnemon.words import plain_words
 
 if TYPE_CHECKING:
     from mnemon.memory.embedding import Embedder
@@ -166,11 +166,11 @@ class Recall:
 
     def _named(self, rows: Rows, question: str) -> set[str]:
         """The words of the question that name somebody who speaks in memory."""
-        asked = set(words(question))
-        return {part for name in self._index.speakers for part in words(name) if part in asked}
+        asked = set(plain_words(question))
+        return {part for name in self._index.speakers for part in plain_words(name) if part in asked}
 
     def _speakers(self, names: set[str]) -> list[int]:
-        return [i for i, name in enumerate(self._index.speakers) if names & set(words(name))]
+        return [i for i, name in enumerate(self._index.speakers) if names & set(plain_words(name))]
 
     def _facts_by_id(self, ids: list[int]) -> list[Fact]:
         from mnemon.errors import NotFoundError

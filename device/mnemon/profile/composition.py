@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnemon import words
 from mnemon.errors import ModelError
-from mnemon.memory import wording
 from mnemon.memory.extraction import answer_lines
 from mnemon.memory.records import Fact
 from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
@@ -110,16 +110,16 @@ def join(facts: Sequence[Fact]) -> str:
 
 def says_only(text: str, facts: Sequence[Fact]) -> bool:
     """True when each part of ``text`` is in the words of one fact, and every fact's value is said."""
-    known = [wording.content(fact.text) | wording.content(fact.value) for fact in facts]
-    frame = {wording.stem(word) for word in _FRAME}
+    known = [words.content(fact.text) | words.content(fact.value) for fact in facts]
+    frame = {words.stem(word) for word in _FRAME}
     for part in re.split(r"[.,;]|\band\b", text):
-        words = wording.content(part) - frame
-        if words and not any(
-            words <= fact and _same_sign(part, f.text) for fact, f in zip(known, facts, strict=True)
+        claimed = words.content(part) - frame
+        if claimed and not any(
+            claimed <= fact and _same_sign(part, f.text) for fact, f in zip(known, facts, strict=True)
         ):
             return False
-    said = wording.stems(text)
-    return all(wording.content(fact.value or fact.text) - frame <= said for fact in facts)
+    said = words.stems(text)
+    return all(words.content(fact.value or fact.text) - frame <= said for fact in facts)
 
 
 def _by_model(facts: Sequence[Fact], model: ChatModel) -> str:
