@@ -36,10 +36,10 @@ async def draw(target: Path) -> None:
             await _until(pilot, lambda: app.model_ready)
             app.chat.composer.cursor_blink = False
             for text in [*TOLD, ASKED]:
-                answers = len([view for view in app.chat.transcript.views if view.role == "assistant"])
+                shown = len(app.chat.transcript.views)
                 app.chat.composer.put(text)
                 await pilot.press("enter")
-                await _until(pilot, lambda: len(app.chat.transcript.views) == 2 * answers + 2)
+                await _until(pilot, lambda before=shown: len(app.chat.transcript.views) == before + 2)
                 await _until(pilot, lambda: not app.chat.answering)
                 await asyncio.to_thread(assistant.wait, 30)
             app.chat.look_at_answer()

@@ -121,7 +121,7 @@ class Composer(TextArea):
             key = _OTHER_NAMES.get(event.key, event.key)
             active = self.screen.active_bindings.get(key)
             own = active is not None and active.node is self and active.enabled
-            if active is not None and own and await self.run_action(active.binding.action):
+            if active is not None and own and await self.app.run_action(active.binding.action, self):
                 event.stop()
                 event.prevent_default()
                 return
