@@ -37,6 +37,10 @@ class CacheFull(Exception):
     """The key-value cache has no room for these tokens: drop a sequence and try again."""
 
 
+_EXP_RANGE = 60.0
+"""exp of a single-precision number overflows at 88 and vanishes at -87; a vocabulary adds at most 13."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prefill:
     """How a prompt got into the cache: tokens found there, tokens moved there, tokens decoded."""
@@ -101,6 +105,7 @@ class Engine:
         self._view_at = 0
         self._view: Any = None
         self._scratch = np.empty(model.size, np.float32)
+        self._ones = np.ones(model.size, np.float32)  # a dot product sums three times as fast as ``sum``
         self.can_shift = bool(lib.llama_memory_can_shift(self._memory))
         self.decodes = 0
         """Calls of ``llama_decode`` so far; tells an owner whether the logits are still its own."""
@@ -290,9 +295,12 @@ class Engine:
     def log_total(self, logits: Floats, largest: float) -> float:
         """``log(sum(exp(logits)))``; the caller has the largest at hand."""
         np, scratch = self._numpy, self._scratch
+        if -_EXP_RANGE < largest < _EXP_RANGE:  # the usual case: nothing overflows, and a pass is saved
+            np.exp(logits, out=scratch)
+            return math.log(scratch.dot(self._ones))
         np.subtract(logits, largest, out=scratch)
         np.exp(scratch, out=scratch)
-        return largest + math.log(float(np.add.reduce(scratch)))
+        return largest + math.log(scratch.dot(self._ones))
 
     # -- state ------------------------------------------------------------------------------------------------
 

@@ -212,6 +212,8 @@ class RepetitionGuard:
     def __init__(self) -> None:
         self._words: list[str] = []
         self._word = ""
+        self._last_bare = ""
+        self._run = 0
         self._line = ""
         self._sentence: list[str] = []
         self._lines: Counter[str] = Counter()
@@ -247,10 +249,16 @@ class RepetitionGuard:
         words, factor = self._words, 2 if self._code else 1
         last = words[-1]
         bare = last.strip(".,;:!?…\"'*_").lower()
-        if bare and any(map(str.isalpha, bare)):
-            needed = factor * (6 if bare in _SAID_THRICE else 3)
-            if len(words) >= needed and all(w.strip(".,;:!?…\"'*_").lower() == bare for w in words[-needed:]):
-                return True
+        self._run = self._run + 1 if bare == self._last_bare else 1
+        self._last_bare = bare
+        if (
+            self._run >= 3
+            and any(map(str.isalpha, bare))
+            and self._run >= factor * (6 if bare in _SAID_THRICE else 3)
+        ):
+            return True
+        if last not in words[-1 - self._LONGEST_GROUP : -1]:
+            return False
         for size in range(2, self._LONGEST_GROUP + 1):
             if len(words) <= size:
                 break

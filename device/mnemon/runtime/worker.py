@@ -106,7 +106,6 @@ class LocalGeneration:
 
     def end(self, reason: StopReason | BaseException) -> None:
         """Tell the reader that it is over, and why."""
-        self.report.total_ms = 1000 * (time.perf_counter() - self.created)
         if isinstance(reason, BaseException):
             self._ready.put(reason)
         else:
@@ -407,8 +406,7 @@ class LocalModel:
                     if engine.decodes == decodes and not generation.stopped:
                         decodes = yield from self._step(sequence, token)
             report.context_used = report.prompt_tokens + len(out)
-            if pending:
-                generation.put(pending)
+            generation.put(pending)
         finally:
             if sequence >= 0:
                 self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
