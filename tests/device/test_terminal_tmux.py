@@ -26,7 +26,10 @@ class Terminal:
 
     def run(self, *arguments: str) -> str:
         command = ["tmux", "-L", self._socket, "-f", "/dev/null", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+        # The environment is given by hand: readline, which pytest loads, hides a width in the inherited one.
+        environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=10)
+        return done.stdout
 
     def start(self, *command: str) -> None:
         line = shlex.join(command)
@@ -59,8 +62,6 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_told_asked_looked_up_quit_and_there_again(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNEMON_MEMORY_KEY", "file")
-    for name in ("COLUMNS", "LINES"):  # they would hide the window's real size
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     program = [sys.executable, "-c", "from mnemon.commands.main import main; main()"]
     terminal.start(*program)
