@@ -12,39 +12,27 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnemon import paths
 from mnemon import settings as settings_module
-from mnemon.answering.evidence import UNKNOWN, Evidence, quote, weigh
+from mnemon.answering.draft import Draft
+from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote, weigh
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
+from mnemon.answering.summary import asks_for_summary, summary
 from mnemon.background import Background
 from mnemon.chat import Chat, check_text
 from mnemon.errors import MnemonError
 from mnemon.memory.consolidation import consolidate
 from mnemon.memory.extraction import extract
 from mnemon.memory.memory import Memory
-from mnemon.memory.messages import Messages
-from mnemon.memory.records import Fact, Message, MessageStatus, Recalled
-from mnemon.memory.store import Store
+from mnemon.memory.records import Fact, Message, Recalled
 from mnemon.profile import Profile
 from mnemon.runtime import prompt
-from mnemon.runtime.chat_model import ChatModel, Generation, GenerationReport, ModelInfo
+from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
 from mnemon.runtime.holder import ModelHolder
-from mnemon.turns import (
-    Answer,
-    Delta,
-    MemoriesRecalled,
-    Route,
-    StopSignal,
-    Timing,
-    Turn,
-    TurnEvent,
-    TurnFinished,
-    TurnStarted,
-)
-from mnemon.words import content_words
+from mnemon.turns import Answer, Delta, MemoriesRecalled, StopSignal, Turn, TurnEvent, TurnFinished, TurnStarted
 
 if TYPE_CHECKING:
     from mnemon.memory.forgetting import Forgotten
@@ -56,17 +44,12 @@ RECALLED_HERE = 4
 """Memories of the conversation itself that are looked at besides."""
 HISTORY_MESSAGES = 400
 """The conversation is read back this far; the model's window is shorter and drops the oldest by itself."""
-SAVE_EVERY_S = 0.5
-"""A growing answer is saved this often, so that a crash costs half a second of it."""
 SMALL_MODEL_PARAMETERS = 300_000_000
 """Below this (0: unknown) a model's wording is checked word for word, not only its names, numbers and dates."""
 
-SHORT_QUESTION_WORDS = 8
-"""Meaningful words of a question that may be about something told without saying so; longer ones explain a task."""
-
 NOTED = "Noted. I'll remember that."
 LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
-TOO_HARD = "That is more than my small built-in model can answer well. `mnemon models list` shows larger ones."
+TOO_HARD = "I don't know that: it is more than my small model can answer. `mnemon models list` shows larger ones."
 
 
 class Assistant:
@@ -108,7 +91,7 @@ class Assistant:
         self.settings = settings or settings_module.load(self.home, overrides=overrides)
         self.now = now or (lambda: datetime.now(UTC))
         self._models = ModelHolder(self._load, self.settings.model.name, chat_model)
-        self._temporary: tuple[Store, Messages] | None = None
+        self._temporary: Memory | None = None
         self.memory = Memory.open(self.home, self.settings.memory, passphrase=passphrase, now=self.now)
         self.memory.on_forget(self._forget_sessions)
         self.memory.messages.recover()
@@ -128,9 +111,10 @@ class Assistant:
         Raises:
             NotFoundError: There is no such conversation.
         """
-        messages = self._temporary_messages() if temporary else self.memory.messages
+        memory = self._temporary_memory() if temporary else self.memory
+        messages = memory.messages
         conversation = messages.start() if conversation_id is None else messages.conversation(conversation_id)
-        return Chat(self, messages, conversation.id, temporary=temporary)
+        return Chat(self, memory, conversation.id)
 
     def ask(self, text: str) -> Answer:
         """Say something in a conversation of its own and wait for the answer.
@@ -159,162 +143,140 @@ class Assistant:
         finally:
             turn.stop()
 
-    def take_turn(self, messages: Messages, question: Message, *, temporary: bool = False, attempt: int = 0) -> Turn:
+    def take_turn(self, kept: Memory, question: Message, *, attempt: int = 0) -> Turn:
         """Answer a message that is saved already: what send, regenerate, edit and retry all come down to.
 
         Args:
-            messages: Where the conversation is kept.
+            kept: The memory the conversation is kept in: the owner's, or a temporary one.
             question: The owner's message.
-            temporary: Neither remember nor learn from it.
             attempt: How many answers it has already; above 0 another one is looked for.
         """
         signal = StopSignal()
-        return Turn(self._turn(messages, question, temporary, attempt, signal), signal)
+        return Turn(self._turn(kept, question, attempt, signal), signal)
 
-    def _turn(
-        self, messages: Messages, question: Message, temporary: bool, attempt: int, signal: StopSignal
-    ) -> Iterator[TurnEvent]:
-        started = time.perf_counter()
-        if not temporary:
-            self.memory.index(question)
-        history = messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
+    def _turn(self, kept: Memory, question: Message, attempt: int, signal: StopSignal) -> Iterator[TurnEvent]:
+        kept.index(question)
+        messages = kept.messages
         answer = messages.add(
             question.conversation_id, "assistant", "", parent_id=question.id, status="generating", said_at=self.now()
         )
-        saved = _SavedAnswer(messages, answer.id)
+        draft = Draft(messages, question, answer)
         try:
             yield TurnStarted(question.conversation_id, question.id, answer.id)
 
             asked = understand(question.text)
             recall_started = time.perf_counter()
-            recalled = self._recall(asked, question)
-            evidence = weigh(asked, recalled, conversation_id=question.conversation_id)
-            recall_ms = _ms_since(recall_started)
-            model = self.model
-            given = evidence.memories[: self._memory_limit(model.info)]
-            saved.recalled(given)
-            yield MemoriesRecalled(given)
+            evidence = weigh(asked, self._recall(kept, asked, question), conversation_id=question.conversation_id)
+            draft.recall_ms = 1000 * (time.perf_counter() - recall_started)
+            info = self.model.info
+            draft.model = info.name
+            draft.recalled = evidence.memories[: self._memory_limit(info)]
+            yield MemoriesRecalled(draft.recalled)
 
-            strict = 0 < model.info.parameters < SMALL_MODEL_PARAMETERS
-            told = _is_about_what_was_told(asked, evidence, strict=strict)
-            saved.of_model(model.info.name)
-            report: GenerationReport | None = None
-            first_ms = 0.0
-            route: Route = "local"
-            sources = _sources(asked, history, question, given, told=told, strict=strict)
-            gate = Gate(asked, sources, told=told, strict=strict and not asked.of_mnemon)
-            reason = "said by the model"
-            if not (told and strict and (evidence.strength != "strong" or attempt)):
-                question = self._with_notes(messages, question, given, model.info)
-                generation = self._generate(model, history, question, given, attempt, temporary=temporary)
-                report = generation.report
-                signal.attach(generation.stop)
-                for text in _said(generation, gate):
-                    first_ms = first_ms or _ms_since(started)
-                    saved.grow(text)
-                    yield Delta(text)
-                reason = gate.refusal or reason
-                if told and says_unknown(gate.said):
-                    route = "unknown"
-            if not gate.said.strip() and not signal:
-                text, route, reason = self._in_other_words(asked, evidence, told, strict, attempt, reason)
-                first_ms = first_ms or _ms_since(started)
-                saved.grow(text)
+            for text in self._words(kept, asked, evidence, draft, attempt, signal):
+                draft.grow(text)
                 yield Delta(text)
-
-            status: MessageStatus = "stopped" if signal else "complete"
-            saved.finish(status, route)
+            finished = draft.finish("stopped" if signal else "complete", self._models.take_load_ms())
         except GeneratorExit:
             signal.set()
-            saved.finish("stopped", "local")
+            draft.finish("stopped")
             raise
         except BaseException:
-            saved.finish("failed", "local")
+            draft.finish("failed")
             raise
-        messages.update(question.id, status="complete")
-        if not temporary:
+        if kept is self.memory:
             self._background.later(partial(self._remember_what_was_said, question.id))
-        yield TurnFinished(
-            Answer(
-                text=saved.text,
-                route=route,
-                reason=reason,
-                status=status,
-                conversation_id=question.conversation_id,
-                question_id=question.id,
-                answer_id=answer.id,
-                recalled=given,
-                timing=Timing(
-                    load_ms=self._models.take_load_ms(),
-                    recall_ms=recall_ms,
-                    first_token_ms=first_ms,
-                    total_ms=_ms_since(started),
-                    prompt_tokens=report.prompt_tokens if report else 0,
-                    cached_tokens=report.cached_tokens if report else 0,
-                    answer_tokens=report.answer_tokens if report else 0,
-                ),
-                report=report,
-            )
-        )
+        yield TurnFinished(finished)
 
-    def _recall(self, asked: Asked, question: Message) -> list[Recalled]:
+    def _recall(self, kept: Memory, asked: Asked, question: Message) -> list[Recalled]:
         """What bears on the message in all of memory, and in this conversation, which one mostly asks about."""
-        found: dict[str, Recalled] = {}
-        for within, limit in ((None, RECALL_CANDIDATES), (question.conversation_id, RECALLED_HERE)):
-            for memory in self.memory.recall(
-                asked.text, limit=limit, exclude=(question.memory_id,), at=question.said_at, within=within
-            ):
-                found.setdefault(memory.id, memory)
-        return list(found.values())
+        found = self.memory.recall(
+            asked.text,
+            limit=RECALL_CANDIDATES,
+            exclude=(question.memory_id,) if kept is self.memory else (),
+            at=question.said_at,
+        )
+        here = kept.recall(
+            asked.text, limit=RECALLED_HERE, exclude=(question.memory_id,), within=question.conversation_id
+        )
+        if kept is not self.memory:  # its ids mean nothing in the owner's memory, where they would be looked up
+            here = [replace(memory, id=f"t{memory.id[1:]}") for memory in here]
+        known = {memory.id for memory in found}
+        return found + [memory for memory in here if memory.id not in known]
+
+    def _words(
+        self, kept: Memory, asked: Asked, evidence: Evidence, draft: Draft, attempt: int, signal: StopSignal
+    ) -> Iterator[str]:
+        """The words of the answer: the model's where they may be said, else the owner's own, else "I don't know"."""
+        if asks_for_summary(asked.text):
+            draft.route, draft.reason = "quoted", "noted from what the owner told"
+            yield summary(self.memory.facts.list())
+            return
+        info = self.model.info
+        small = 0 < info.parameters < SMALL_MODEL_PARAMETERS
+        told = is_about_what_was_told(asked, evidence, small=small)
+        gate = Gate(asked, told=told, strict=small and (asked.of_owner or not asked.of_mnemon))
+        if not (told and small and (evidence.strength != "strong" or attempt)):
+            question = self._with_notes(kept, draft, info)
+            history = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
+            gate.rest_on(_sources(asked, history, draft, told=told, small=small))
+            generation = self._generate(kept, history, question, draft, attempt)
+            draft.report = generation.report
+            signal.attach(generation.stop)
+            yield from gate.let_through(generation)
+            draft.reason = gate.refusal or draft.reason
+            if told and says_unknown(gate.said):
+                draft.route = "unknown"
+        if not gate.said.strip() and not signal:
+            yield self._in_other_words(asked, evidence, draft, told=told, small=small, attempt=attempt)
 
     def _generate(
-        self,
-        model: ChatModel,
-        history: list[Message],
-        question: Message,
-        memories: tuple[Recalled, ...],
-        attempt: int,
-        *,
-        temporary: bool,
+        self, kept: Memory, history: list[Message], question: Message, draft: Draft, attempt: int
     ) -> Generation:
-        sampling = model.info.sampling
+        info = self.model.info
+        sampling = info.sampling
         if self.settings.model.temperature >= 0:
             sampling = replace(sampling, temperature=self.settings.model.temperature)
         if attempt:
             sampling = replace(sampling, temperature=max(sampling.temperature, 0.7), seed=attempt)
-        return model.generate(
-            prompt.lay_out(model.info, history, question, memories, self._profile_for(question.conversation_id)),
+        profile = self._profile_for(question.conversation_id)
+        return self.model.generate(
+            prompt.lay_out(info, history, question, draft.recalled, profile),
             max_tokens=self.settings.model.max_answer_tokens,
             sampling=sampling,
-            session=None if temporary else session_name(question.conversation_id),
+            # A name with a tilde is kept in memory only, never on disk.
+            session=f"{'' if kept is self.memory else '~'}c{question.conversation_id}",
         )
 
     def _profile_for(self, conversation_id: int) -> str:
         """The profile as it was when the conversation was first spoken in: a prompt's beginning does not change."""
         return self._profiles.setdefault(conversation_id, self.profile.text())
 
-    def _with_notes(
-        self, messages: Messages, question: Message, memories: tuple[Recalled, ...], info: ModelInfo
-    ) -> Message:
+    def _with_notes(self, kept: Memory, draft: Draft, info: ModelInfo) -> Message:
         """The question with its notes, kept with it so that the prompt can be laid out again as it was."""
+        question = draft.question
         if info.memory_placement == "system" or question.context:
             return question
-        context = prompt.notes(memories, self.now(), limit=self._memory_limit(info))
-        messages.update(question.id, context=context)
+        context = prompt.notes(draft.recalled, self.now(), limit=self._memory_limit(info))
+        kept.messages.update(question.id, context=context)
         return replace(question, context=context)
 
     def _in_other_words(
-        self, asked: Asked, evidence: Evidence, told: bool, strict: bool, attempt: int, reason: str
-    ) -> tuple[str, Route, str]:
-        """What Mnemon says when the model said nothing it may say."""
-        if told:
-            text = quote(asked, evidence, self.now(), skip=max(0, attempt))
-            if text == UNKNOWN:
-                return text, "unknown", "nothing told comes near enough"
-            return text, "quoted", reason if reason != "said by the model" else "the owner's own words are surer"
+        self, asked: Asked, evidence: Evidence, draft: Draft, *, told: bool, small: bool, attempt: int
+    ) -> str:
+        """What Mnemon says when the model said nothing that it may say."""
         if not asked.asks:
-            return NOTED, "local", reason
-        return (TOO_HARD if strict and not asked.of_mnemon else LOST), "local", reason
+            return NOTED
+        if not told:
+            return TOO_HARD if small and not asked.of_mnemon else LOST
+        text = quote(asked, evidence, self.now(), skip=attempt)
+        if text == UNKNOWN:
+            draft.route, draft.reason = "unknown", "nothing told comes near enough"
+            return text
+        draft.route = "quoted"
+        if draft.report is None:
+            draft.reason = "the owner's own words are surer"
+        return text
 
     def _memory_limit(self, info: ModelInfo) -> int:
         return self.settings.memory.recall or info.memory_limit
@@ -443,7 +405,7 @@ class Assistant:
         self._background.close(patience=5.0)
         self._models.close()
         if self._temporary is not None:
-            self._temporary[0].close()
+            self._temporary.close()
             self._temporary = None
         self.memory.close()
 
@@ -453,78 +415,15 @@ class Assistant:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _temporary_messages(self) -> Messages:
+    def _temporary_memory(self) -> Memory:
         if self._temporary is None:
-            store = Store.open(None, os.urandom(32))
-            self._temporary = store, Messages(store, now=self.now)
-        return self._temporary[1]
+            self._temporary = Memory.temporary(embedder=self.memory.embedder, now=self.now)
+        return self._temporary
 
 
-class _SavedAnswer:
-    """The answer as it grows, written to memory often enough that a crash costs little of it."""
-
-    def __init__(self, messages: Messages, answer_id: int) -> None:
-        self._messages = messages
-        self._id = answer_id
-        self._saved_at = time.perf_counter()
-        self._details: dict[str, Any] = {}
-        self.text = ""
-
-    def of_model(self, name: str) -> None:
-        self._details["model"] = name
-
-    def recalled(self, memories: tuple[Recalled, ...]) -> None:
-        self._details["recalled"] = tuple(memory.id for memory in memories)
-
-    def grow(self, text: str) -> None:
-        self.text += text
-        if time.perf_counter() - self._saved_at >= SAVE_EVERY_S:
-            self._messages.update(self._id, text=self.text)
-            self._saved_at = time.perf_counter()
-
-    def finish(self, status: MessageStatus, route: Route) -> None:
-        self._messages.update(self._id, text=self.text, status=status, route=route, **self._details)
-
-
-def session_name(conversation_id: int) -> str:
-    """The name under which a conversation's key-value cache is kept."""
-    return f"c{conversation_id}"
-
-
-def _sources(
-    asked: Asked, history: list[Message], question: Message, given: tuple[Recalled, ...], *, told: bool, strict: bool
-) -> Sources:
+def _sources(asked: Asked, history: list[Message], draft: Draft, *, told: bool, small: bool) -> Sources:
     """What an answer may rest on. A small model mixes memories up: about what was told it gets only the best one."""
-    if told and strict:
-        return Sources([question.text], given[:1])
+    if told and small:
+        return Sources([draft.question.text], draft.recalled[:1])
     own = [ABOUT_MNEMON] if asked.asks else []
-    return Sources([*own, question.text, *(m.text for m in history)], given)
-
-
-def _said(generation: Generation, gate: Gate) -> Iterator[str]:
-    """The words of ``generation`` that may be shown; ends it at the first that may not."""
-    for piece in generation:
-        yield from gate.push(piece)
-        if gate.refusal:
-            generation.stop()
-            return
-    yield from gate.close()
-
-
-def _is_about_what_was_told(asked: Asked, evidence: Evidence, *, strict: bool) -> bool:
-    """A question that memory, not the model's knowledge, has to answer.
-
-    It speaks of the owner's own affairs, or memory plainly holds it; a small model, which knows little of the world,
-    leaves it to memory as soon as anything comes near.
-    """
-    if not asked.asks or (asked.of_mnemon and (asked.advice or not asked.of_owner)):
-        return False
-    if evidence.strength == "strong":
-        return True
-    if strict and evidence.strength == "weak" and len(content_words(asked.text)) <= SHORT_QUESTION_WORDS:
-        return True
-    return asked.of_owner and not asked.advice and not asked.of_mnemon
-
-
-def _ms_since(started: float) -> float:
-    return 1000 * (time.perf_counter() - started)
+    return Sources([*own, draft.question.text, *(message.text for message in history)], draft.recalled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mnemon.errors import InputError
-from mnemon.memory.messages import Messages
+from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
 from mnemon.turns import Turn
 
@@ -26,11 +26,12 @@ class Chat:
         temporary: Nothing of it is written anywhere: it lives in a memory of its own and ends with the program.
     """
 
-    def __init__(self, assistant: Assistant, messages: Messages, conversation_id: int, *, temporary: bool) -> None:
+    def __init__(self, assistant: Assistant, memory: Memory, conversation_id: int) -> None:
         self._assistant = assistant
-        self._messages = messages
+        self._memory = memory
+        self._messages = memory.messages
         self.conversation_id = conversation_id
-        self.temporary = temporary
+        self.temporary = memory is not assistant.memory
 
     @property
     def title(self) -> str:
@@ -63,7 +64,7 @@ class Chat:
             raise InputError(f"{answer.memory_id} is not an answer.", hint="Only answers can be made anew.")
         question = self._messages.get(answer.parent_id)
         attempt = len(self._messages.siblings(answer_id))
-        return self._assistant.take_turn(self._messages, question, temporary=self.temporary, attempt=attempt)
+        return self._assistant.take_turn(self._memory, question, attempt=attempt)
 
     def retry(self) -> Turn | None:
         """Answer the last message if it has no answer yet or its answer failed; None when there is nothing to do."""
@@ -72,7 +73,7 @@ class Chat:
             return None
         last = branch[-1]
         if last.role == "owner":
-            return self._assistant.take_turn(self._messages, last, temporary=self.temporary)
+            return self._assistant.take_turn(self._memory, last)
         if last.role == "assistant" and last.status == "failed":
             return self.regenerate(last.id)
         return None
@@ -103,7 +104,7 @@ class Chat:
             status="received",
             said_at=self._assistant.now(),
         )
-        return self._assistant.take_turn(self._messages, question, temporary=self.temporary)
+        return self._assistant.take_turn(self._memory, question)
 
 
 def check_text(text: str) -> None:

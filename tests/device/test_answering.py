@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mnemon.answering.evidence import UNKNOWN, day, excerpt, quote, weigh
 from mnemon.answering.gate import Gate, Sources, is_broken, says_unknown
 from mnemon.answering.questions import understand
+from mnemon.answering.summary import asks_for_summary, second_person
 from mnemon.memory.records import Recalled, Source
 from mnemon.runtime.chat_model import Piece
 
@@ -23,7 +24,8 @@ def memory(text: str, *, cosine: float = 0.6, overlap: float = 0.6, valid: bool 
 
 
 def let_through(answer: str, *sources: str, told: bool = True, strict: bool = True, logprob: float = -0.1) -> Gate:
-    gate = Gate(understand("what?"), Sources(sources), told=told, strict=strict)
+    gate = Gate(understand("what?"), told=told, strict=strict)
+    gate.rest_on(Sources(sources))
     shown = ""
     for word in answer.split(" "):
         shown += "".join(gate.push(Piece(word + " ", (logprob,))))
@@ -151,7 +153,7 @@ def test_a_larger_model_talks_freely_about_the_world() -> None:
 
 
 def test_words_about_the_world_are_shown_as_they_come() -> None:
-    gate = Gate(understand("tell me about bees"), Sources(["tell me about bees"]), told=False, strict=False)
+    gate = Gate(understand("tell me about bees"), told=False, strict=False)
     assert "".join(gate.push(Piece("Bees dance to show the others", (0.0,)))) == "Bees dance to show the others"
     assert "".join(gate.push(Piece(" where", (0.0,)))) == " where"
 
@@ -171,10 +173,25 @@ def test_a_repeated_sentence_ends_the_answer() -> None:
 
 @given(st.lists(st.text(max_size=30), max_size=12), st.booleans(), st.booleans())
 def test_no_text_breaks_the_gate_and_nothing_out_is_taken_back(parts: list[str], told: bool, strict: bool) -> None:
-    gate = Gate(understand("what is my dog called?"), Sources(["Biscuit"]), told=told, strict=strict)
+    gate = Gate(understand("what is my dog called?"), told=told, strict=strict)
     shown = ""
     for part in parts:
         shown += "".join(gate.push(Piece(part, (-0.5,))))
         assert gate.said == shown
     shown += "".join(gate.close())
     assert gate.said == shown
+
+
+def test_facts_are_told_to_their_owner_in_the_second_person() -> None:
+    assert second_person("The user's dog is called Biscuit.") == "Your dog is called Biscuit."
+    assert second_person("The user works as a nurse.") == "You work as a nurse."
+    assert second_person("The user is allergic to peanuts.") == "You are allergic to peanuts."
+    assert second_person("The user no longer lives in Leeds with their sister.") == (
+        "You no longer live in Leeds with your sister."
+    )
+
+
+@pytest.mark.parametrize("text", ["What do you know about me?", "so who am I", "what have I told you?"])
+def test_asking_for_everything_is_recognised(text: str) -> None:
+    assert asks_for_summary(text)
+    assert not asks_for_summary("what have I told you about Leeds?")

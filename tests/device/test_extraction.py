@@ -172,9 +172,7 @@ def test_every_value_is_in_the_owners_words() -> None:
     for text, _ in TOLD:
         for draft in extract(said(text)):
             digits = [word for word in words.plain_words(draft.value) if word not in words.stems(text)]
-            assert all(word.isdigit() or word in DATE_WORDS for word in digits) or words.supported(
-                draft.value, text
-            )
+            assert all(word.isdigit() or word in DATE_WORDS for word in digits) or words.supported(draft.value, text)
 
 
 DATE_WORDS = {"march", "april", "may", "on", "in", "their"}

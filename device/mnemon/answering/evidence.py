@@ -26,6 +26,8 @@ SCORE_SHARE = 0.02
 # What was said in this very conversation is what one asks about in it.
 SAME_CONVERSATION = 0.10
 QUOTE_CHARACTERS = 240
+# A question with more meaningful words than this explains a task; it is not about something told without saying so.
+SHORT_QUESTION_WORDS = 8
 
 UNKNOWN = "I don't know that yet. Tell me and I'll remember it."
 
@@ -60,9 +62,24 @@ def weigh(asked: Asked, recalled: Sequence[Recalled], *, conversation_id: int | 
         """Between memories that mean much the same, shared words decide, and the kind of value asked for."""
         return near(memory) + SCORE_SHARE * memory.score + 0.03 * _holds(asked.wanted, memory.text)
 
-    ordered = sorted(recalled, key=order, reverse=True)
+    ordered = sorted((memory for memory in recalled if _says_something(memory.text)), key=order, reverse=True)
     support = tuple(round(near(memory), 4) for memory in ordered)
     return Evidence(_strength(asked, ordered[0], support[0]) if ordered else "none", tuple(ordered), support)
+
+
+def is_about_what_was_told(asked: Asked, evidence: Evidence, *, small: bool) -> bool:
+    """Whether it is a question that memory, not the model's knowledge, has to answer.
+
+    It speaks of the owner's own affairs, or memory plainly holds it; a small model, which knows little of the world,
+    leaves it to memory as soon as anything comes near.
+    """
+    if not asked.asks or (asked.of_mnemon and (asked.advice or not asked.of_owner)):
+        return False
+    if evidence.strength == "strong":
+        return True
+    if small and evidence.strength == "weak" and len(words.content_words(asked.text)) <= SHORT_QUESTION_WORDS:
+        return True
+    return asked.of_owner and not asked.advice and not asked.of_mnemon
 
 
 def _strength(asked: Asked, memory: Recalled, near: float) -> Strength:
@@ -81,6 +98,11 @@ def _support(asked: Asked, memory: Recalled) -> float:
     if memory.valid and asked.past:
         support -= 0.05
     return support
+
+
+def _says_something(text: str) -> bool:
+    """More than a greeting or an "ok": two words that carry meaning, or a name or number."""
+    return len(words.content_words(text)) > 1 or bool(words.names(text) or words.numbers(text))
 
 
 def _holds(wanted: Wanted, text: str) -> bool:

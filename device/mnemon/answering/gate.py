@@ -14,7 +14,7 @@ from itertools import pairwise
 from mnemon import words
 from mnemon.answering.questions import Asked
 from mnemon.memory.records import Recalled
-from mnemon.runtime.chat_model import Piece
+from mnemon.runtime.chat_model import Generation, Piece
 
 # A claim's least likely token under 10 % means the model was choosing between things to say.
 UNSURE_LOGPROB = -2.3
@@ -53,9 +53,10 @@ _PHRASING = frozenset(
 )
 # What Mnemon may say of itself.
 ABOUT_MNEMON = (
-    "I'm Mnemon, your personal assistant. I run on this device and remember what you tell me. My memory of you is "
-    "stored here and encrypted. That is a hard one for my small on-device model. I can ask the larger cloud model if "
-    "you allow it. I am a computer program, I cannot see, hear or go anywhere, and I keep everything private."
+    "I'm Mnemon, your small personal assistant. I run on your own device, this one, and remember what you tell me. "
+    "Your memory is stored locally on this device, and encrypted. Nothing is sent to the cloud model unless you "
+    "allow it. That is a hard one for my small on-device model. I can ask the larger cloud model if you allow it. "
+    "I am a computer program; I cannot see or go anywhere. I keep everything private."
 )
 
 
@@ -101,7 +102,11 @@ class Sources:
         self._sequences = [words.content_words(part) for part in parts]
 
     def __contains__(self, word: str) -> bool:
-        return words.stem(word) in self._stems
+        return self.has_stem(words.stem(word))
+
+    def has_stem(self, stem: str) -> bool:
+        """Whether a word with this stem occurs."""
+        return stem in self._stems
 
     def has_in_order(self, first: str, second: str) -> bool:
         """Whether both stems follow one another in a source, with at most one meaningful word between them."""
@@ -121,15 +126,14 @@ class Gate:
 
     Args:
         asked: What the owner asked.
-        sources: What claims about the owner may rest on.
         told: The question is about what was told: then every sentence is held and checked.
         strict: For a model too small to be trusted with wording: every content word of a claim must have a source,
             not only its names, numbers and dates.
     """
 
-    def __init__(self, asked: Asked, sources: Sources, *, told: bool, strict: bool) -> None:
+    def __init__(self, asked: Asked, *, told: bool, strict: bool) -> None:
         self._asked = asked
-        self._sources = sources
+        self._sources = Sources(())
         self._told = told
         self._strict = strict
         self._sentence = ""
@@ -139,14 +143,27 @@ class Gate:
         self.said = ""
         self.refusal = ""
 
+    def rest_on(self, sources: Sources) -> None:
+        """Say what claims about the owner may rest on; before that, on nothing."""
+        self._sources = sources
+
+    def let_through(self, generation: Generation) -> Iterator[str]:
+        """The words of ``generation`` that may be shown; ends it at the first that may not."""
+        for piece in generation:
+            yield from self.push(piece)
+            if self.refusal:
+                generation.stop()
+                return
+        yield from self.close()
+
     def push(self, piece: Piece) -> Iterator[str]:
         """Take the next piece; yields the words that may be shown now. Stops yielding after a refusal."""
         if self.refusal:
             return
         self._sentence += piece.text
         self._logprobs.extend(piece.logprobs)
-        while (end := words.SENTENCE_END.search(self._sentence)) is not None:
-            sentence, rest = self._sentence[: end.end()], self._sentence[end.end() :]
+        while (end := self._end_of_sentence()) is not None:
+            sentence, rest = self._sentence[:end], self._sentence[end:]
             yield from self._judge(sentence)
             if self.refusal:
                 return
@@ -159,6 +176,13 @@ class Gate:
         if not self.refusal and self._sentence.strip():
             yield from self._judge(self._sentence)
         self._sentence, self._sent = "", 0
+
+    def _end_of_sentence(self) -> int | None:
+        """Where the first sentence ends; one that announces a list ends with the list's first item."""
+        for end in words.SENTENCE_END.finditer(self._sentence):
+            if not self._sentence[: end.start()].rstrip().endswith(":"):
+                return end.end()
+        return None
 
     def _held(self) -> bool:
         """A sentence waits for its end once it speaks of the owner; with a strict gate, always."""
@@ -186,10 +210,8 @@ class Gate:
     def _check(self, sentence: str) -> Verdict:
         if is_broken(sentence) or (self._strict and _THE_USER.search(sentence)):
             return Verdict(False, "the model lost its thread")
-        flat = " ".join(words.words(sentence)).lower()
-        if flat in self._before or (self._strict and _STUTTER.search(flat)):
+        if self._strict and self._repeats(sentence):
             return Verdict(False, "the model began to repeat itself")
-        self._before.add(flat)
         if says_unknown(sentence):
             return Verdict(not self._told, "the model did not find it in what was recalled")
         claim = self._told or (_SECOND_PERSON.search(sentence) and not _OFFER.search(sentence))
@@ -200,11 +222,18 @@ class Gate:
             return Verdict(False, "the model was not sure of its wording")
         return verdict
 
+    def _repeats(self, sentence: str) -> bool:
+        """For a small model: a word twice in a row, or a sentence it has said already."""
+        flat = " ".join(words.words(sentence)).lower()
+        again = flat in self._before
+        self._before.add(flat)
+        return again or bool(_STUTTER.search(flat))
+
     def _check_words(self, sentence: str, *, claim: bool) -> Verdict:
         """For a small model: every meaningful word has a source, and claims keep the order of theirs."""
         stems = words.content_words(sentence)
         for stem in stems:
-            if stem not in self._sources and stem not in _PHRASING:
+            if not self._sources.has_stem(stem) and stem not in _PHRASING:
                 return Verdict(False, f"“{stem}” is in none of its sources")
         if claim:
             sourced = [stem for stem in stems if stem not in _PHRASING]
