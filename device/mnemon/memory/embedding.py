@@ -37,6 +37,7 @@ class Embedder:
         self._threads = threads
         self._lock = threading.Lock()
         self._session: Any = None
+        self._last: tuple[str, np.ndarray] | None = None
         self._tokenizer: Any = None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -65,8 +66,11 @@ class Embedder:
         return vectors
 
     def embed_one(self, text: str) -> np.ndarray:
-        """The vector of one text; see :meth:`embed`."""
-        return self.embed([text])[0]  # type: ignore[no-any-return]
+        """The vector of one text; see :meth:`embed`. Asked for the same text again, it gives the last one again."""
+        last = self._last
+        if last is None or last[0] != text:
+            self._last = last = text, self.embed([text])[0]
+        return last[1]
 
     def _run(self, ids: list[list[int]]) -> np.ndarray:
         import numpy as np
