@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
-from mnemon.memory.phrasing import content_words, speaks_of_owner
+from mnemon.memory.phrasing import speaks_of_owner, telling_words
 from mnemon.memory.records import Fact, Message, Recalled, Source
 from mnemon.words import plain_words
 
@@ -137,7 +137,7 @@ class Recall:
         overlap = np.zeros(count, np.float32)
         rarity = 0.0
         usual = max(1.0, float(rows.length.mean()))
-        for word in content_words(question):
+        for word in telling_words(question):
             if word in names:
                 continue  # in a talk, a name is mostly said by the other one: "Hey Anna!"
             positions = self._index.postings(kind, word)
@@ -197,12 +197,17 @@ class Recall:
         score = float(scored.total[place]) if place >= 0 else -math.inf
         cosine = float(scored.cosine[place]) if place >= 0 else 0.0
         overlap = float(scored.overlap[place]) if place >= 0 else 0.0
+        meant: tuple[float, bool] | None = (
+            None  # of several facts, the one closest to the question is what it asks for
+        )
         for fact in facts:
             key = fact_rows.position(fact.id)
             if key >= 0:
                 score = max(score, float(fact_scored.total[key]))
                 cosine = max(cosine, float(fact_scored.cosine[key]))
-        valid = not facts or any(_holds(fact, moment) for fact in facts)
+                holds = _holds(fact, moment)
+                meant = max(meant or (-1.0, holds), (float(fact_scored.cosine[key]), holds))
+        valid = meant[1] if meant else not facts or any(_holds(fact, moment) for fact in facts)
         return Recalled(
             id=message.memory_id,
             kind="message",

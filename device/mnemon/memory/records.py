@@ -133,7 +133,7 @@ class Recalled:
         cosine: Similarity of the embeddings in [-1, 1]; comparable between searches.
         overlap: Share in [0, 1] of the question's content words (by rarity) that occur in it.
         source: The message it rests on; None only for a fact written by hand.
-        valid: False when what it says no longer holds (every fact taken from it has been superseded).
+        valid: False when what it says no longer holds: of its facts, the one closest to the question has ended.
         facts: For a message, the facts taken from it, newest first, ended ones included.
     """
 
