@@ -19,6 +19,7 @@ from mnemon.memory.embedding import DIMENSIONS, Embedder
 from mnemon.memory.phrasing import is_plain_question
 from mnemon.memory.store import Store
 from mnemon.memory.vectors import Vectors
+from mnemon.voice import as_first_person
 
 Kind = Literal["message", "fact"]
 _ROLES = ("owner", "assistant", "other")
@@ -108,6 +109,10 @@ class Index:
         """Embed these texts and keep their vectors in the file."""
         if not items:
             return
+        if (
+            kind == "fact"
+        ):  # "Where do I live?" is nearer to "I live in Leeds." (0.45) than to "The user lives …" (0.30)
+            items = [(id, as_first_person(text)) for id, text in items]
         for start in range(0, len(items), _CHUNK):
             part = items[start : start + _CHUNK]
             vectors = self._embedder.embed([text for _, text in part]).astype(np.float16)
