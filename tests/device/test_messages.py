@@ -34,7 +34,6 @@ def test_what_is_not_there(messages: Messages) -> None:
         messages.show,
         messages.conversation,
         messages.branch,
-        messages.delete,
     ):
         with pytest.raises(NotFoundError):
             ask(7)
@@ -105,16 +104,6 @@ def test_list_and_search_of_conversations(messages: Messages) -> None:
     assert messages.conversation(old.id).messages == 2
     messages.rename(new.id, "Play")
     assert messages.conversation(new.id).title == "Play"
-
-
-def test_deleting_takes_words_and_vectors(messages: Messages) -> None:
-    talk = messages.start()
-    said = messages.add(talk.id, "owner", "zebra crossing")
-    store = messages._store
-    store.execute("INSERT INTO vectors VALUES ('message', ?, x'00')", (said.id,))
-    messages.delete(talk.id)
-    assert store.rows("SELECT * FROM messages") == store.rows("SELECT * FROM vectors") == []
-    assert store.rows("SELECT rowid FROM message_words WHERE message_words MATCH 'zebra'") == []
 
 
 def test_a_crash_leaves_the_partial_answer_stopped(messages: Messages) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.memory import Memory
-from mnemon.memory.phrasing import content_words, is_plain_question, speaks_of_owner
+from mnemon.memory.phrasing import is_plain_question, speaks_of_owner, telling_words
 from mnemon.memory.records import Message
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -182,6 +182,6 @@ def test_plain_questions(text: str, plain: bool) -> None:
 
 
 def test_words_that_tell_memories_apart() -> None:
-    assert content_words("What's my dog's name, the dog's?") == ["dog", "name"]
+    assert telling_words("What's my dog's name, the dog's?") == ["dog", "name"]
     assert speaks_of_owner("what’s my name")
     assert not speaks_of_owner("Where does Anna live?")

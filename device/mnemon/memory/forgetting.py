@@ -17,10 +17,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mnemon.errors import InputError, NotFoundError
-from mnemon.memory.phrasing import content_words
 from mnemon.memory.records import to_ms
 from mnemon.memory.store import Store
-from mnemon.words import stem
+from mnemon.words import content
 
 FORGOTTEN_ANSWER = "(forgotten)"
 """What stands in place of an answer that repeated something forgotten."""
@@ -185,7 +184,7 @@ class Forgetting:
     def _clean_copies(self, doomed: _Doomed) -> list[int]:
         """Take it out of later prompts, and out of answers that had it before them and repeat it."""
         ids, texts = doomed.ids, doomed.texts
-        telling = [{stem(word) for word in content_words(text)} for text in texts]
+        telling = [content(text) for text in texts]
         cleaned = []
         rows = self._store.tuples(
             "SELECT m.id, m.role, m.text, m.context, m.recalled, m.parent_id, coalesce(q.text, '') FROM messages AS m"
@@ -204,9 +203,7 @@ class Forgetting:
                 self._store.execute("UPDATE messages SET context = '' WHERE id = ?", (id,))
             if role != "assistant" or text == FORGOTTEN_ANSWER:
                 continue
-            said = {stem(word) for word in content_words(text)} - (
-                set() if parent in doomed.messages else {stem(word) for word in content_words(question)}
-            )
+            said = content(text) - (set() if parent in doomed.messages else content(question))
             close = given or parent in doomed.messages
             if any(copy in text for copy in texts) or (close and any(said & words for words in telling)):
                 self._store.execute("UPDATE messages SET text = ? WHERE id = ?", (FORGOTTEN_ANSWER, id))
@@ -216,8 +213,8 @@ class Forgetting:
     def _clean_titles(self, doomed: _Doomed) -> None:
         """A title made from the forgotten words goes with them."""
         for id, title in self._store.tuples("SELECT id, title FROM conversations WHERE title != ''"):
-            words = {stem(word) for word in content_words(title)}
-            if words and any(words <= {stem(word) for word in content_words(text)} for text in doomed.texts):
+            words = content(title)
+            if words and any(words <= content(text) for text in doomed.texts):
                 self._store.execute("UPDATE conversations SET title = '' WHERE id = ?", (id,))
 
     def _among(self, sql: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
@@ -231,5 +228,5 @@ class Forgetting:
     def _digest(self, text: str) -> bytes:
         if self._secret is None:
             self._secret = self._store.secret("tombstones")
-        plain = " ".join(re.findall(r"\w+", text.casefold()))
+        plain = " ".join(re.findall(r"\w+", text.casefold())) or text.strip()  # "🙂" is not every text without words
         return hmac.digest(self._secret, plain.encode(), "sha256")

@@ -103,22 +103,6 @@ class Messages:
         with self._store.transaction():
             self._store.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, id))
 
-    def delete(self, id: int) -> None:
-        """Remove a conversation and its messages, with the facts taken from them and their vectors.
-
-        ``Memory.forget_conversation`` does more: it also keeps them from coming back.
-        """
-        self.conversation(id)
-        with self._store.transaction():
-            mine = "(SELECT id FROM messages WHERE conversation_id = ?)"
-            self._store.execute(
-                "DELETE FROM vectors WHERE kind = 'fact' AND ref IN"
-                f" (SELECT id FROM facts WHERE source_id IN {mine})",
-                (id,),
-            )
-            self._store.execute(f"DELETE FROM vectors WHERE kind = 'message' AND ref IN {mine}", (id,))
-            self._store.execute("DELETE FROM conversations WHERE id = ?", (id,))
-
     def add(
         self,
         conversation_id: int,
@@ -266,12 +250,16 @@ class Messages:
         )
         return earlier + [_message(row) for row in later]
 
-    def pending_extraction(self, limit: int) -> list[Message]:
-        """The owner's messages from which facts have still to be taken, oldest first."""
+    def pending_extraction(self, limit: int = -1) -> list[Message]:
+        """The owner's messages from which facts have still to be taken, oldest first; all of them by default."""
         rows = self._store.rows(
             f"{_MESSAGE} WHERE extracted_at IS NULL AND role = 'owner' ORDER BY id LIMIT ?", (limit,)
         )
         return [_message(row) for row in rows]
+
+    def awaits_extraction(self, id: int) -> bool:
+        """Whether facts have still to be taken from this message."""
+        return bool(self._store.tuples("SELECT 1 FROM messages WHERE id = ? AND extracted_at IS NULL", (id,)))
 
     def mark_extracted(self, id: int) -> None:
         """Facts were taken from it, or there were none."""

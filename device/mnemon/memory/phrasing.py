@@ -45,6 +45,6 @@ def speaks_of_owner(question: str) -> bool:
     return bool(_FIRST_PERSON.search(question.replace("’", "'")))
 
 
-def content_words(question: str) -> list[str]:
+def telling_words(question: str) -> list[str]:
     """The words that can tell memories apart, each once, in their order."""
     return list(dict.fromkeys(word for word in plain_words(question) if word not in STOP_WORDS and word))
