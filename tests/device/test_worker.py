@@ -11,6 +11,7 @@ import pytest
 import real_models
 
 from mnemon.errors import InputError, ModelError, ModelMissingError, PromptTooLongError, TemplateError
+from mnemon.runtime import worker
 from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
 from mnemon.runtime.worker import LocalModel
 
@@ -235,10 +236,30 @@ def test_an_error_reaches_the_reader_and_the_next_answer_works(built_in):
     assert list(built_in.generate([SYSTEM, user("Hi")], max_tokens=2))
 
 
+def test_a_conversation_that_cannot_be_saved_costs_nothing_but_time(tmp_path, monkeypatch):
+    def refuse(_sequence):
+        raise ModelError("The state of the conversation could not be read.")
+
+    monkeypatch.setattr(worker, "_PAUSE", 0.01)
+    spec = real_models.spec_of(real_models.tiny_model(), context=1024)
+    with LocalModel.load(
+        spec, real_models.ONE_THREAD, session_dir=tmp_path / "sessions", session_key=b"k" * 32
+    ) as model:
+        monkeypatch.setattr(model._engine, "save", refuse)
+        for _ in range(2):
+            assert list(model.generate([user("Hello")], max_tokens=4, session="c1"))
+            end = time.monotonic() + 10
+            while model._sequences.unsaved and time.monotonic() < end:
+                time.sleep(0.01)
+            assert not model._sequences.unsaved
+        assert model._thread.is_alive()
+    assert not (tmp_path / "sessions").exists()
+
+
 def test_closing_ends_everything():
     model = LocalModel.load(real_models.built_in(), real_models.ONE_THREAD)
     running = iter(model.generate([SYSTEM, user("Tell me everything")], max_tokens=900, sampling=LOUD))
-    waiting = model.generate([SYSTEM, user("And then?")], max_tokens=900)
+    waiting = model.generate([SYSTEM, user("And then?")], max_tokens=900, sampling=LOUD)
     next(running)
     failed = []
 
@@ -255,7 +276,8 @@ def test_closing_ends_everything():
     model.close()
     thread.join(5)
     assert not thread.is_alive()
-    assert list(waiting) == []
+    list(waiting)  # it may have begun on a busy machine; it ends in any case
+    assert waiting.report.stop_reason == "stopped"
     with pytest.raises(ModelError, match="closed"):
         model.generate([SYSTEM, user("Hi")])
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mnemon.errors import ModelError
 from mnemon.runtime.sessions import SavedSession, SessionFiles
 
 if TYPE_CHECKING:
@@ -159,8 +160,12 @@ class Sequences:
         kept.unsaved = False
         tokens = list(self._engine.tokens(kept.sequence))
         if tokens:
+            try:
+                state = self._engine.save(kept.sequence)
+            except (ModelError, MemoryError):
+                return  # it saves time, nothing else: the thread that owns the model must not end for it
             kept.on_disk = True
-            session = SavedSession(tokens, dict(kept.answers), kept.dropped, self._engine.save(kept.sequence))
+            session = SavedSession(tokens, dict(kept.answers), kept.dropped, state)
             self._disk.submit(self._files.save, kept.name, session)
 
     def _put_back(self, kept: Conversation, tokens: Sequence[int]) -> None:
