@@ -220,3 +220,33 @@ def test_somebody_elses_key_is_refused(home: Home) -> None:
     home.key.write_text("mnemon-key 1 " + "ab" * 32)
     with pytest.raises(WrongKeyError, match=r"memory\.db"):
         Memory.open(home, MemorySettings())
+
+
+@pytest.mark.parametrize("typed", ["the new passphrase", "the old passphrase"])
+def test_a_change_of_passphrase_cut_short_opens_with_the_new_one(home: Home, typed: str) -> None:
+    with Memory.open(home, MemorySettings(key="passphrase"), passphrase=words("the old passphrase")) as memory:
+        memory.messages.start("kept")
+        memory.store.rekey(keys.prepare_change(home, "passphrase", passphrase=words("the new passphrase")))
+    if typed == "the old passphrase":
+        with pytest.raises(WrongKeyError):
+            Memory.open(home, MemorySettings(), passphrase=words(typed))
+    for _ in range(2):
+        with Memory.open(home, MemorySettings(), passphrase=words("the new passphrase")) as memory:
+            assert memory.messages.conversations()[0].title == "kept"
+    assert sorted(path.name for path in home.root.iterdir()) == ["memory.db", "memory.key"]
+
+
+def test_a_memory_that_another_process_makes_this_moment_is_not_one_without_a_key(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = keys._find
+
+    def slowly(*args: object) -> bytes | None:
+        monkeypatch.setattr(keys, "_find", find)
+        found = find(*args)
+        Memory.open(home, MemorySettings(key="file")).close()
+        return found
+
+    monkeypatch.setattr(keys, "_find", slowly)
+    key = keys.obtain(home, "file", create=True)
+    Store.open(home.store, key).close()

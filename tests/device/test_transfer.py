@@ -6,6 +6,7 @@ import io
 import json
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -246,14 +247,14 @@ def test_what_was_said_after_the_first_export_is_added_to_the_same_conversation(
 
 def test_a_sealed_file_opens_with_its_passphrase_only(filled: Memory, tmp_path: Path) -> None:
     path = tmp_path / "sealed"
-    assert export(filled, path, passphrase="correct horse").warning == ""
+    assert export(filled, path, passphrase=unicodedata.normalize("NFC", "crème brûlée")).warning == ""
     assert b"Biscuit" not in path.read_bytes()
     with fresh() as other:
         with pytest.raises(TransferError, match="passphrase"):
             import_file(other, path)
         with pytest.raises(TransferError, match="does not open"):
             import_file(other, path, passphrase=lambda: "wrong")
-        import_file(other, path, passphrase=lambda: "correct horse")
+        import_file(other, path, passphrase=lambda: unicodedata.normalize("NFD", "crème brûlée"))
         assert everything(other) == everything(filled)
         assert other.is_forgotten("My safe opens with 0007.")  # the tombstone came along, under its key
 

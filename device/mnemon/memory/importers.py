@@ -78,7 +78,11 @@ def chatgpt(element: dict[str, Any]) -> Iterator[Talk]:
     """One conversation of ChatGPT's ``conversations.json``: a tree; branches are kept, system and tools left out."""
     mapping = {str(key): node for key, node in element["mapping"].items() if isinstance(node, dict)}
     began = _seconds(element.get("create_time")) or _seconds(element.get("update_time")) or _EPOCH
-    ref = str(element.get("conversation_id") or element.get("id") or f"{_text(element.get('title'))}@{began:%s}")
+    ref = str(
+        element.get("conversation_id")
+        or element.get("id")
+        or f"{_text(element.get('title'))}@{began.timestamp():.0f}"
+    )
     talk = Talk("chatgpt", ref, _text(element.get("title")), began)
     kept_above: dict[str, str | None] = {}
     times: dict[str, datetime] = {}
@@ -100,7 +104,7 @@ def chatgpt(element: dict[str, Any]) -> Iterator[Talk]:
 def claude(element: dict[str, Any]) -> Iterator[Talk]:
     """One conversation of Claude's ``conversations.json``."""
     began = _iso(element.get("created_at")) or _EPOCH
-    ref = str(element.get("uuid") or f"{_text(element.get('name'))}@{began:%s}")
+    ref = str(element.get("uuid") or f"{_text(element.get('name'))}@{began.timestamp():.0f}")
     talk = Talk("claude", ref, _text(element.get("name")), began)
     above: dict[str, str | None] = {}
     previous: str | None = None

@@ -61,10 +61,11 @@ def obtain(home: Home, how: str, *, create: bool, passphrase: Passphrase | None 
         DiskError: The key file cannot be written.
     """
     wanted = _wanted_kind(how)
+    there = home.store.exists()  # asked before the key: another process may be making both, the key first
     key = _find(home, home.key, passphrase)
     if key is not None:
         return key
-    if home.store.exists():
+    if there:
         raise KeyLostError(
             f"{home.store} is there but its key is not.",
             hint=f"Put back {home.key}, or unlock the keyring that held the key. Nothing was changed.",
@@ -80,18 +81,26 @@ def obtain(home: Home, how: str, *, create: bool, passphrase: Passphrase | None 
     return key
 
 
-def candidates(home: Home, how: str, *, create: bool, passphrase: Passphrase | None = None) -> Iterator[bytes]:
-    """The keys to try, the settled one first; a second one only when a change of key was interrupted.
+def candidates(
+    home: Home, how: str, *, create: bool, passphrase: Passphrase | None = None
+) -> Iterator[tuple[bytes, bool]]:
+    """The keys to try, and whether each is that of a change that was interrupted; then it comes second.
 
-    After the memory opened with the second, call :func:`settle`.
+    After the memory opened with that one, call :func:`settle`.
     """
     pending = _pending(home)
     if not pending.exists() or home.key.exists() or _from_keyring(home, home.key) is not None:
-        yield obtain(home, how, create=create, passphrase=passphrase)
+        try:
+            key = obtain(home, how, create=create, passphrase=passphrase)
+        except WrongKeyError:
+            if not pending.exists():
+                raise  # otherwise it may be the passphrase of the new key
+        else:
+            yield key, False
     if pending.exists():
-        key = _find(home, pending, passphrase)
-        if key is not None:
-            yield key
+        new = _find(home, pending, passphrase)
+        if new is not None:
+            yield new, True
 
 
 def prepare_change(home: Home, how: str, *, passphrase: Passphrase | None = None) -> bytes:

@@ -43,9 +43,8 @@ class Saver:
         """Returns, for each turn's key, the message it became; None: it was forgotten."""
         if existing is None and (same := self._memory.messages.find_origin(talk.origin, talk.ref)):
             existing = same.id
-        places: dict[
-            str, int | None
-        ] = {}  # where children of a turn go on: its message, or its nearest kept ancestor
+        # Where children of a turn go on: its message, or its nearest kept ancestor.
+        places: dict[str, int | None] = {}
         ids: dict[str, int | None] = {}
         there = self._there(existing) if existing is not None else {}
         conversation, added = existing, list[Turn]()

@@ -96,6 +96,8 @@ def _nonce(prefix: bytes, number: int, *, last: bool) -> bytes:
 
 
 def _cipher(header: bytes, passphrase: str) -> tuple[ChaCha20Poly1305, bytes]:
+    from unicodedata import normalize
+
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -103,4 +105,5 @@ def _cipher(header: bytes, passphrase: str) -> tuple[ChaCha20Poly1305, bytes]:
     if not (1 <= passes <= _MAX_PASSES and lanes == 1 and 8 <= memory <= _MAX_MEMORY_KIB):
         raise TransferError("The sealed file's header is damaged.", hint="Copy it again.")
     key = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory)
-    return ChaCha20Poly1305(key.derive(passphrase.encode())), prefix
+    # Normalised, so that the same letters typed on another system open it.
+    return ChaCha20Poly1305(key.derive(normalize("NFC", passphrase).encode())), prefix
