@@ -11,23 +11,21 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mnemon import paths
 from mnemon import settings as settings_module
+from mnemon.afterwards import Afterwards
 from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote, weigh
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
 from mnemon.answering.summary import asks_for_summary, summary
-from mnemon.background import Background
 from mnemon.chat import Chat, check_text
 from mnemon.errors import MnemonError
-from mnemon.memory.consolidation import consolidate
-from mnemon.memory.extraction import extract
+from mnemon.memory.forgetting import FORGOTTEN_ANSWER, Forgotten
 from mnemon.memory.memory import Memory
-from mnemon.memory.records import Fact, Message, Recalled
+from mnemon.memory.records import Fact, Message, MessageStatus, Recalled
 from mnemon.profile import Profile
 from mnemon.runtime import prompt
 from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
@@ -35,7 +33,6 @@ from mnemon.runtime.holder import ModelHolder
 from mnemon.turns import Answer, Delta, MemoriesRecalled, StopSignal, Turn, TurnEvent, TurnFinished, TurnStarted
 
 if TYPE_CHECKING:
-    from mnemon.memory.forgetting import Forgotten
     from mnemon.settings import Settings
 
 RECALL_CANDIDATES = 12
@@ -97,7 +94,10 @@ class Assistant:
         self.memory.messages.recover()
         self.profile = Profile(self.memory)
         self._profiles: dict[int, str] = {}
-        self._background = Background()
+        self._forgotten = self.memory.forgotten_so_far()
+        self._afterwards = Afterwards(
+            self.memory, self.profile, lambda: self._models.loaded, wanted=self.settings.memory.extract
+        )
 
     # -- the conversation ------------------------------------------------------------------------------------------
 
@@ -155,6 +155,8 @@ class Assistant:
         return Turn(self._turn(kept, question, attempt, signal), signal)
 
     def _turn(self, kept: Memory, question: Message, attempt: int, signal: StopSignal) -> Iterator[TurnEvent]:
+        if self._forgotten != self.memory.forgotten_so_far():  # another process did it
+            self._forget_sessions()
         kept.index(question)
         messages = kept.messages
         answer = messages.add(
@@ -176,17 +178,26 @@ class Assistant:
             for text in self._words(kept, asked, evidence, draft, attempt, signal):
                 draft.grow(text)
                 yield Delta(text)
-            finished = draft.finish("stopped" if signal else "complete", self._models.take_load_ms())
+            finished = self._finish(kept, draft, "stopped" if signal else "complete")
         except GeneratorExit:
             signal.set()
-            draft.finish("stopped")
+            self._finish(kept, draft, "stopped")
             raise
         except BaseException:
-            draft.finish("failed")
+            self._finish(kept, draft, "failed")
             raise
-        if kept is self.memory:
-            self._background.later(partial(self._remember_what_was_said, question.id))
+        finally:
+            if kept is self.memory:  # the owner said it, however the answer ended
+                self._afterwards.of_message(question.id)
         yield TurnFinished(finished)
+
+    def _finish(self, kept: Memory, draft: Draft, status: MessageStatus) -> Answer:
+        """Save the answer; it does not bring back what was forgotten while it was being written."""
+        load_ms = self._models.take_load_ms()
+        with kept.store.transaction():
+            if not (kept.holds(draft.question.memory_id) and self.memory.holds(*(m.id for m in draft.recalled))):
+                draft.text, draft.recalled = FORGOTTEN_ANSWER, ()
+            return draft.finish(status, load_ms)
 
     def _recall(self, kept: Memory, asked: Asked, question: Message) -> list[Recalled]:
         """What bears on the message in all of memory, and in this conversation, which one mostly asks about."""
@@ -293,7 +304,7 @@ class Assistant:
         chat = self.chat()
         message = self.memory.messages.add(chat.conversation_id, "owner", text, said_at=self.now())
         self.memory.index(message)
-        self._remember_what_was_said(message.id)
+        self._afterwards.take_facts(message.id)
         return self.memory.facts.of_messages([message.id]).get(message.id, [])
 
     def recall(self, question: str, limit: int = 10) -> list[Recalled]:
@@ -311,28 +322,13 @@ class Assistant:
         """
         return self.memory.forget(*ids)
 
-    def end_facts_of(self, message_id: int, *, reason: str) -> None:
-        """End the validity of what was taken from a message, because its owner took it back."""
-        for fact in self.memory.facts.of_messages([message_id]).get(message_id, []):
-            if fact.valid_to is None:
-                self.memory.facts.end(fact.id, at=self.now(), reason=reason)
-
-    def _remember_what_was_said(self, message_id: int) -> None:
-        """After the answer: facts are taken from the owner's words, consolidated, and the profile follows."""
-        message = self.memory.messages.get(message_id)
-        drafts = extract(message, self._models.loaded) if self.settings.memory.extract else []
-        if consolidate(self.memory, message, drafts):
-            self._background.later(self._refresh_profile)
-        self.memory.messages.mark_extracted(message_id)
+    def take_back(self, message_id: int, *, reason: str) -> None:
+        """End what is known from a message alone, because its owner took it back."""
+        self._afterwards.take_back(message_id, at=self.now(), reason=reason)
 
     def catch_up(self) -> None:
-        """Take facts from messages that a crash or an import left without, and refresh the profile."""
-        for message in self.memory.messages.pending_extraction(1000):
-            self._background.later(partial(self._remember_what_was_said, message.id))
-        self._background.later(self._refresh_profile)
-
-    def _refresh_profile(self) -> None:
-        self.profile.refresh(self._models.loaded)
+        """Take facts, in the background, from messages that a crash or an import left without; then the profile."""
+        self._afterwards.catch_up()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until background work (facts, profile) is done.
@@ -343,7 +339,7 @@ class Assistant:
         Returns:
             Whether all of it is done.
         """
-        return self._background.wait(timeout)
+        return self._afterwards.wait(timeout)
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -382,6 +378,7 @@ class Assistant:
 
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""
+        self._forgotten = self.memory.forgotten_so_far()
         self._profiles.clear()
         shutil.rmtree(self.home.sessions, ignore_errors=True)
         model = self._models.loaded
@@ -393,16 +390,16 @@ class Assistant:
     def warm(self) -> None:
         """Load model and embedder in the background, so that the first answer does not wait for them."""
 
-        def load() -> None:
+        def load(what: Callable[[], object]) -> None:
             with contextlib.suppress(MnemonError):  # the first turn raises it where it can be shown
-                _ = self.model
+                what()
 
-        threading.Thread(target=load, name="mnemon-warm", daemon=True).start()
-        threading.Thread(target=self.memory.warm, name="mnemon-warm-memory", daemon=True).start()
+        for what in (self._models.get, self.memory.warm):
+            threading.Thread(target=load, args=(what,), name="mnemon-warm", daemon=True).start()
 
     def close(self) -> None:
         """Finish background work that is near its end, then free everything. Calling it again does nothing."""
-        self._background.close(patience=5.0)
+        self._afterwards.close(patience=5.0)
         self._models.close()
         if self._temporary is not None:
             self._temporary.close()

@@ -54,7 +54,7 @@ class Chat:
             raise InputError(f"{old.memory_id} is not a message of yours.", hint="Only your own can be edited.")
         turn = self._take_turn(text, parent_id=old.parent_id)
         if not self.temporary:
-            self._assistant.end_facts_of(old.id, reason="the message was edited")
+            self._assistant.take_back(old.id, reason="the message was edited")
         return turn
 
     def regenerate(self, answer_id: int) -> Turn:

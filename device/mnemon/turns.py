@@ -143,7 +143,8 @@ class Turn:
     """A turn under way: iterate for its events, which come as they happen.
 
     Iterating blocks and may raise any :class:`~mnemon.errors.MnemonError`; the owner's words and what had been
-    answered by then are saved all the same. Leaving the loop early stops the answer.
+    answered by then are saved all the same. Leaving the loop early stops the answer as soon as nothing holds the turn
+    any more; :meth:`stop` does it in any case.
     """
 
     def __init__(self, events: Iterator[TurnEvent], signal: StopSignal) -> None:

@@ -17,6 +17,7 @@ from mnemon.errors import (
     ReadOnlyError,
     StoreBusyError,
     StoreCorruptError,
+    StoreError,
     StoreNewerError,
     WrongKeyError,
 )
@@ -330,6 +331,15 @@ def test_nothing_readable_reaches_the_disk(path: Path) -> None:
             assert not [marker for marker in markers if marker.encode() in data], file.name
         assert b"SQLite" not in path.read_bytes()
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_closed_memory_says_so(path: Path) -> None:
+    store = Store.open(path, KEY)
+    store.close()
+    store.close()
+    for use in (store.changes, lambda: store.secret("x"), store.scrub, store.problems):
+        with pytest.raises(StoreError, match="closed"):
+            use()
 
 
 def test_in_memory_leaves_no_file(tmp_path: Path) -> None:

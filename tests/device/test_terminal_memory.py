@@ -167,3 +167,13 @@ async def test_whether_it_is_open_in_a_wide_window_is_remembered(home: Path) -> 
             await pilot.pause()
             assert not app.chat.panel.display
     assert "memory_panel = false" in (home / "settings.toml").read_text()
+
+
+async def test_what_was_left_open_before_is_caught_up_with(home: Path) -> None:
+    with opened(home, extract=True) as app:
+        messages = app.assistant.memory.messages
+        messages.add(messages.start().id, "owner", "I live in Oslo.")
+        async with app.run_test() as pilot:
+            await ready(pilot)
+            await wait_until(pilot, lambda: not messages.pending_extraction())
+            assert [fact.value for fact in _facts(app)] == ["Oslo"]

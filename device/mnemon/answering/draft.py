@@ -41,7 +41,7 @@ class Draft:
         self._first_ms = self._first_ms or self._ms()
         self.text += text
         if time.perf_counter() - self._saved_at >= SAVE_EVERY_S:
-            self._messages.update(self.answer_id, text=self.text)
+            self._messages.update(self.answer_id, text=self.text, recalled=self._recalled_ids)
             self._saved_at = time.perf_counter()
 
     def finish(self, status: MessageStatus, load_ms: float = 0.0) -> Answer:
@@ -57,7 +57,7 @@ class Draft:
             status=status,
             route=self.route,
             model=self.model,
-            recalled=tuple(memory.id for memory in self.recalled),
+            recalled=self._recalled_ids,
         )
         if status != "failed":
             self._messages.update(self.question.id, status="complete")
@@ -83,6 +83,10 @@ class Draft:
             timing=timing,
             report=self.report,
         )
+
+    @property
+    def _recalled_ids(self) -> tuple[str, ...]:
+        return tuple(memory.id for memory in self.recalled)
 
     def _ms(self) -> float:
         return 1000 * (time.perf_counter() - self._started)

@@ -147,6 +147,17 @@ class Facts:
             )
             return self.get(id)
 
+    def take_back(self, message_id: int, *, at: datetime, reason: str) -> None:
+        """The owner took a message back: what it alone says ends; what another message says too goes on to hold."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM fact_mentions WHERE message_id = ?", (message_id,))
+            alone = self._store.tuples(
+                "SELECT id FROM facts WHERE source_id = ? AND id NOT IN (SELECT fact_id FROM fact_mentions)",
+                (message_id,),
+            )
+            for (id,) in alone:
+                self.end(id, at=at, reason=reason)
+
     def edit(self, id: int, text: str) -> Fact:
         """Replace a fact by what the owner writes: the old one ends now, and one of origin ``owner`` begins.
 

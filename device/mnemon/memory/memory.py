@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -62,13 +63,13 @@ class Memory:
         """
         home.create()
         refused: WrongKeyError | None = None
-        for number, key in enumerate(keys.candidates(home, settings.key, create=True, passphrase=passphrase)):
+        for key, changing in keys.candidates(home, settings.key, create=True, passphrase=passphrase):
             try:
                 store = Store.open(home.store, key)
             except WrongKeyError as error:
                 refused = refused or error
                 continue
-            if number:
+            if changing:
                 keys.settle(home)  # a change of key was cut short after the file had the new one
             return cls(store, now=now)
         raise refused or WrongKeyError(f"No key opens {home.store}.", hint="Run mnemon doctor.")
@@ -148,6 +149,20 @@ class Memory:
     def is_forgotten(self, text: str, *, said_at: datetime | None = None) -> bool:
         """Was this text (of a message or a fact) forgotten, and not told anew since?"""
         return self._forgetting.is_forgotten(text, said_at=said_at)
+
+    def holds(self, *ids: str) -> bool:
+        """Whether all of these memories (``"m12"``, ``"f3"``) still exist."""
+        for kind, table in (("m", "messages"), ("f", "facts")):
+            numbers = {int(id[1:]) for id in ids if id.startswith(kind)}
+            there = f"SELECT count(*) FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
+            if numbers and self.store.tuples(there, (json.dumps(list(numbers)),))[0][0] < len(numbers):
+                return False
+        return True
+
+    def forgotten_so_far(self) -> tuple[int, int]:
+        """A value that changes when something is forgotten, also by another process."""
+        count, last = self.store.tuples("SELECT count(*), coalesce(max(forgotten_at), 0) FROM tombstones")[0]
+        return int(count), int(last)
 
     def adopt_tombstone_key(self, key: bytes) -> None:
         """Read another memory's tombstones from now on (an import does); only where nothing was forgotten yet."""

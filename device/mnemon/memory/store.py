@@ -230,7 +230,10 @@ class Store:
             _backup_path(self.path).unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
-        """Check every page's HMAC and every index; an empty list means the file is sound. Reads the whole file."""
+        """Check every page's HMAC and how pages and rows hang together; an empty list means the file is sound.
+
+        Reads the whole file, but does not compare indexes with their tables.
+        """
         with self._lock, self._mapped():
             found = [str(row[0]) for row in self._connection.execute("PRAGMA cipher_integrity_check").fetchall()]
             if found:  # SQLCipher reads no further in a file with a forged page
@@ -299,6 +302,8 @@ class Store:
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
+        if self._closed:  # a thread that was still at work when the program ended
+            raise StoreError("The memory is closed.", hint="Open it again.")
         try:
             yield
         except (MnemonError, KeyboardInterrupt):

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from mnemon.errors import ModelError
 from mnemon.runtime.chat_model import ChatModel, ModelInfo
 
 
@@ -23,6 +24,7 @@ class ModelHolder:
         self._name = name
         self._model = loaded
         self._owned = loaded is None
+        self._closed = False
         self._lock = threading.Lock()
         self._load_ms = 0.0
 
@@ -35,9 +37,10 @@ class ModelHolder:
         """The model, loaded now if need be.
 
         Raises:
-            ModelError: It is missing, damaged, or not supported.
+            ModelError: It is missing, damaged, or not supported; or this has been closed.
         """
         with self._lock:
+            self._refuse_when_closed()
             if self._model is None:
                 started = time.perf_counter()
                 self._model = self._load(self._name)
@@ -48,10 +51,13 @@ class ModelHolder:
         """Load another model and let go of the old one; if loading fails, the old one stays.
 
         Raises:
-            ModelError: It is missing, damaged, or not supported.
+            ModelError: It is missing, damaged, or not supported; or this has been closed.
         """
         new = self._load(name)
         with self._lock:
+            if self._closed:
+                new.close()
+            self._refuse_when_closed()
             old, owned = self._model, self._owned
             self._model, self._owned, self._name = new, True, name
         if old is not None and owned:
@@ -70,3 +76,9 @@ class ModelHolder:
             if self._model is not None and self._owned:
                 self._model.close()
             self._model = None
+            self._closed = True
+
+    def _refuse_when_closed(self) -> None:
+        """A model that somebody loads while the program ends would never be freed."""
+        if self._closed:
+            raise ModelError("The model is closed.", hint="Open Mnemon again.")

@@ -87,8 +87,12 @@ class MnemonApp(App[None], inherit_bindings=False):
 
     @work(group="model", exclusive=True)
     async def load_model(self) -> None:
-        """Load the model in the background."""
+        """Load the model in the background; then catch up with what was said or imported meanwhile."""
         await self._take_model(None)
+        try:
+            await asyncio.to_thread(self.assistant.catch_up)
+        except MnemonError as error:
+            self.report(error)
 
     @work(group="model", exclusive=True)
     async def use_model(self, name: str) -> None:

@@ -1,0 +1,109 @@
+"""What follows an answer: facts are taken from the owner's words, and the profile follows them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from mnemon.background import Background
+from mnemon.errors import MnemonError
+from mnemon.memory.consolidation import consolidate
+from mnemon.memory.extraction import extract
+from mnemon.memory.memory import Memory
+from mnemon.profile import Profile
+from mnemon.runtime.chat_model import ChatModel
+
+
+class Afterwards:
+    """Takes facts from messages in the background, one after the other, each once.
+
+    A message stays marked as open in memory until its facts are taken, whatever fails on the way: :meth:`catch_up`
+    finds it again.
+
+    Args:
+        memory: The owner's.
+        profile: Refreshed when facts were added.
+        model: The chat model if it is loaded; without one the patterns read alone.
+        wanted: Whether facts are taken at all (the setting ``memory.extract``).
+    """
+
+    def __init__(
+        self, memory: Memory, profile: Profile, model: Callable[[], ChatModel | None], *, wanted: bool
+    ) -> None:
+        self._memory = memory
+        self._profile = profile
+        self._model = model
+        self._wanted = wanted
+        self._background = Background()
+        self._profile_due = False
+        self._closing = False
+
+    def of_message(self, message_id: int) -> None:
+        """Take facts from a message as soon as there is time."""
+        self._background.later(partial(self.take_facts, message_id))
+
+    def take_facts(self, message_id: int) -> None:
+        """Take facts from a message now; one they were taken from already, or that was taken back, gives none."""
+        if self._take(message_id):
+            self._refresh_profile_later()
+
+    def take_back(self, message_id: int, *, at: datetime, reason: str) -> None:
+        """End what is known from this message alone, also what is being taken from it this moment."""
+        self._memory.messages.mark_extracted(message_id)
+        end = partial(self._memory.facts.take_back, message_id, at=at, reason=reason)
+        end()
+        self._background.later(end)
+
+    def catch_up(self) -> None:
+        """Take facts from every message that a crash, a stopped answer or an import left open; then the profile."""
+        waiting = deque(message.id for message in self._memory.messages.pending_extraction())
+        if waiting:
+            self._profile_due = True
+            self._background.later(partial(self._catch_up, waiting))
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until all of it is done; False when ``timeout`` seconds were not enough."""
+        return self._background.wait(timeout)
+
+    def close(self, *, patience: float) -> None:
+        """Give what is under way ``patience`` seconds; what is left is caught up with another time."""
+        self._closing = True
+        self._background.close(patience=patience)
+        if self._profile_due:
+            self._profile_due = False
+            with contextlib.suppress(MnemonError):
+                self._profile.refresh(None)  # joined by rule: a model would keep the owner waiting for the exit
+
+    def _take(self, message_id: int) -> bool:
+        messages = self._memory.messages
+        message = messages.get(message_id)
+        if not messages.awaits_extraction(message_id):
+            return False
+        drafts = extract(message, self._model()) if self._wanted else []
+        added = consolidate(self._memory, message, drafts)
+        messages.mark_extracted(message_id)
+        return bool(added)
+
+    def _catch_up(self, waiting: deque[int]) -> None:
+        """One message at a time, so that what was said just now does not wait for all of them."""
+        if self._closing:
+            return
+        if not waiting:
+            self._refresh_profile()
+            return
+        try:
+            self._take(waiting.popleft())
+        finally:
+            self._background.later(partial(self._catch_up, waiting))
+
+    def _refresh_profile_later(self) -> None:
+        if not self._profile_due:
+            self._profile_due = True
+            self._background.later(self._refresh_profile)
+
+    def _refresh_profile(self) -> None:
+        self._profile_due = False  # facts that come from here on make it due again
+        self._profile.refresh(self._model())
