@@ -420,7 +420,8 @@ class Assistant:
 
 def _sources(asked: Asked, history: list[Message], draft: Draft, *, told: bool, small: bool) -> Sources:
     """What an answer may rest on. A small model mixes memories up: about what was told it gets only the best one."""
+    holding = [memory for memory in draft.recalled if memory.valid or asked.past]
     if told and small:
-        return Sources([draft.question.text], draft.recalled[:1])
+        return Sources([draft.question.text], holding[:1])
     own = [ABOUT_MNEMON] if asked.asks else []
-    return Sources([*own, draft.question.text, *(message.text for message in history)], draft.recalled)
+    return Sources([*own, draft.question.text, *(message.text for message in history)], holding)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mnemon.answering.evidence import UNKNOWN, day, excerpt, quote, weigh
 from mnemon.answering.gate import Gate, Sources, is_broken, says_unknown
 from mnemon.answering.questions import understand
-from mnemon.answering.summary import asks_for_summary, second_person
+from mnemon.answering.summary import asks_for_summary
 from mnemon.memory.records import Recalled, Source
 from mnemon.runtime.chat_model import Piece
 
@@ -136,6 +136,20 @@ def test_a_strict_gate_wants_a_source_for_every_word_of_a_claim() -> None:
     assert not let_through("Your dog eats slippers.", "My dog is called Biscuit.", strict=False).refusal
 
 
+def test_a_verb_is_not_taken_for_a_month() -> None:
+    assert let_through("You may march to Oslo.", "We march to Oslo").said == "You may march to Oslo. "
+    assert not let_through("You go to Oslo in May.", "We go to Oslo").said
+
+
+def test_what_was_said_of_somebody_else_is_not_said_of_the_owner() -> None:
+    told = "My dog is called Biscuit and he is afraid of the hoover."
+    assert let_through(
+        "Noted. Your dog is called Biscuit, and you are afraid of the hoover.", told, told=False
+    ).refusal
+    assert not let_through("Your dog is called Biscuit.", told, told=False).refusal
+    assert not let_through("You are afraid of the hoover.", "I'm afraid of the hoover.", told=False).refusal
+
+
 def test_an_unsure_wording_is_not_said() -> None:
     gate = let_through("Your dog is called Biscuit.", "My dog is called Biscuit.", logprob=-3.0)
     assert gate.refusal == "the model was not sure of its wording"
@@ -180,15 +194,6 @@ def test_no_text_breaks_the_gate_and_nothing_out_is_taken_back(parts: list[str],
         assert gate.said == shown
     shown += "".join(gate.close())
     assert gate.said == shown
-
-
-def test_facts_are_told_to_their_owner_in_the_second_person() -> None:
-    assert second_person("The user's dog is called Biscuit.") == "Your dog is called Biscuit."
-    assert second_person("The user works as a nurse.") == "You work as a nurse."
-    assert second_person("The user is allergic to peanuts.") == "You are allergic to peanuts."
-    assert second_person("The user no longer lives in Leeds with their sister.") == (
-        "You no longer live in Leeds with your sister."
-    )
 
 
 @pytest.mark.parametrize("text", ["What do you know about me?", "so who am I", "what have I told you?"])

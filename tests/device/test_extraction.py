@@ -287,3 +287,9 @@ def test_the_built_in_model() -> None:
                 assert words.supported(draft.value or draft.text, text, frame="user called name likes".split())
     finally:
         model.close()
+
+
+def test_what_is_said_of_somebody_else_is_not_taken_for_the_owners() -> None:
+    model = ScriptedModel(["The user is afraid of the hoover."])
+    told = "My dog is called Biscuit and he is afraid of the hoover."
+    assert facts(told, model) == ["The user's dog is called Biscuit."]

@@ -84,7 +84,7 @@ def is_about_what_was_told(asked: Asked, evidence: Evidence, *, small: bool) -> 
 
 def _strength(asked: Asked, memory: Recalled, near: float) -> Strength:
     """Strong by meaning alone: that it was said just now makes it likelier to be meant, not surer to be right."""
-    if _support(asked, memory) >= STRONG:
+    if _support(asked, memory) >= STRONG or (near >= WEAK and _has_the_fact(asked, memory)):
         return "strong"
     fits = asked.wanted == "anything" or _holds(asked.wanted, memory.text)
     return "weak" if near >= (WEAK if fits else WEAK_WITHOUT_VALUE) else "none"
@@ -96,8 +96,17 @@ def _support(asked: Asked, memory: Recalled) -> float:
     if not memory.valid and not asked.past:
         support -= 0.15
     if memory.valid and asked.past:
-        support -= 0.05
+        support -= 0.15
     return support
+
+
+def _has_the_fact(asked: Asked, memory: Recalled) -> bool:
+    """Whether a fact that holds has every word of the question and a value: short questions have a low cosine."""
+    wanted = set(words.content_words(asked.text))
+    return bool(wanted) and any(
+        fact.valid_to is None and fact.attribute and fact.value and wanted <= words.stems(fact.text)
+        for fact in memory.facts
+    )
 
 
 def _says_something(text: str) -> bool:
@@ -106,9 +115,8 @@ def _says_something(text: str) -> bool:
 
 
 def _holds(wanted: Wanted, text: str) -> bool:
-    lower = {w.lower() for w in words.words(text)}
     if wanted == "time":
-        return bool(words.numbers(text)) or bool(lower & words.CALENDAR_WORDS)
+        return bool(words.numbers(text) or words.calendar_words(text))
     if wanted == "number":
         return bool(words.numbers(text))
     if wanted in ("person", "place"):
@@ -148,7 +156,8 @@ def _as_close(evidence: Evidence, first: int) -> tuple[Recalled, ...]:
     if following >= len(evidence.memories):
         return ()
     support = evidence.support[following]
-    near = support >= WEAK and support >= evidence.support[first] - CLOSE
+    same_time = evidence.memories[following].valid == evidence.memories[first].valid
+    near = same_time and support >= WEAK and support >= evidence.support[first] - CLOSE
     return (evidence.memories[following],) if near else ()
 
 

@@ -39,6 +39,9 @@ _BROKEN = re.compile(
 _THE_USER = re.compile(r"\bthe user\b", re.IGNORECASE)
 # Long enough to see a role marker or a "you" at the start of a sentence before any of it is out.
 HELD_CHARACTERS = 24
+_YOU = re.compile(r"\byou\b", re.IGNORECASE)
+_OWNER_SPEAKS = re.compile(r"\b(?:i|i['’]\w+|we|we['’]\w+|me|us|the user)\b(?!['’]s)", re.IGNORECASE)
+_CLAUSE_END = re.compile(r"[,;:.!?]|\b(?:and|but|because|so|while|then|that)\b", re.IGNORECASE)
 _STUTTER = re.compile(r"\b(\w+)(?:\W+\1\b)+", re.IGNORECASE)
 # Words an answer may use whatever its sources: how one phrases, not what one claims.
 _PHRASING = frozenset(
@@ -100,6 +103,8 @@ class Sources:
         self._stems = {words.stem(w) for part in parts for w in words.words(part)}
         self._numbers = {n for part in parts for n in words.numbers(part)}
         self._sequences = [words.content_words(part) for part in parts]
+        clauses = (clause for part in parts for clause in _CLAUSE_END.split(part))
+        self._of_owner = [words.stems(clause) for clause in clauses if _OWNER_SPEAKS.search(clause)]
 
     def __contains__(self, word: str) -> bool:
         return self.has_stem(words.stem(word))
@@ -115,6 +120,10 @@ class Sources:
             for stems in self._sequences
             for i in range(len(stems))
         )
+
+    def says_of_owner(self, stems: set[str]) -> bool:
+        """Whether a clause in which the owner speaks of themselves has all of these stems."""
+        return any(stems <= clause for clause in self._of_owner)
 
     def has_number(self, number: str) -> bool:
         """Whether the number occurs, as written or with its parts."""
@@ -240,6 +249,10 @@ class Gate:
             for first, second in pairwise(sourced):
                 if not self._sources.has_in_order(first, second):
                     return Verdict(False, f"“{first} … {second}” is said like that in none of its sources")
+            for clause in _CLAUSE_END.split(sentence):
+                of_owner = {stem for stem in words.content_words(clause) if stem not in _PHRASING}
+                if _YOU.search(clause) and not self._sources.says_of_owner(of_owner):
+                    return Verdict(False, "its sources say that of somebody else")
         if self._told and not self._asked.yes_no:
             asked = set(words.content_words(self._asked.text))
             if not any(stem not in asked and stem not in _PHRASING for stem in stems):
@@ -250,10 +263,7 @@ class Gate:
         for number in words.numbers(sentence):
             if not self._sources.has_number(number):
                 return Verdict(False, f"{number} is in none of its sources")
-        for name in [
-            *words.names(sentence),
-            *(w for w in words.words(sentence) if w.lower() in words.CALENDAR_WORDS),
-        ]:
+        for name in [*words.names(sentence), *words.calendar_words(sentence)]:
             if name not in self._sources and name != "Mnemon":
                 return Verdict(False, f"“{name}” is in none of its sources")
         return Verdict(True)

@@ -18,6 +18,7 @@ from mnemon.errors import ModelError
 from mnemon.memory import clauses, dates, patterns
 from mnemon.memory.records import FactOrigin, Message
 from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
+from mnemon.voice import as_first_person
 
 SYSTEM = "Extract lasting facts about the user from the message. Answer with one fact per line, or NONE."
 """The instruction; it holds no examples, for a small model copies them as facts."""
@@ -76,7 +77,7 @@ def understand(sentence: str) -> FactDraft:
 
     What no pattern reads keeps its words and has no attribute.
     """
-    first = _first_person(sentence)
+    first = as_first_person(sentence)
     for clause in clauses.clauses(first):
         found = patterns.read(clause.text)
         if found:
@@ -267,6 +268,8 @@ _FRAME_EVIDENCE = {
     "usually": r"usual|always|every|start my day|morning",
 }
 _FRAME = frozenset("user users called named is years old up starts usually in morning".split()) | set(_FRAME_EVIDENCE)
+_FIRST_PERSON = re.compile(r"\b(?:I|we|me|us)\b", re.IGNORECASE)
+_OF_OTHERS = re.compile(r"(?:he|she|they|it|his|her|their|my|our)\b", re.IGNORECASE)
 _NOT = re.compile(
     r"\b(?:not|never|no longer|cannot|hate|dislike|stand|without|n't|stopped|quit|gave up)\b", re.IGNORECASE
 )
@@ -285,36 +288,11 @@ def _holds(line: str, stated: Iterable[str]) -> bool:
         evidence = next((text for text in real if words.supported(line, text, frame=_FRAME)), None)
         if evidence is None or bool(_NOT.search(evidence)) != bool(_NOT.search(line)):
             continue
+        if line.startswith("The user ") and _OF_OTHERS.match(evidence) and not _FIRST_PERSON.search(evidence):
+            continue  # "my dog … he is afraid of the hoover" says nothing of the owner's own fears
         if all(re.search(_FRAME_EVIDENCE[word], evidence, re.IGNORECASE) for word in said):
             return True
     return False
-
-
-_THIRD = (
-    (r"^The user's ", "My "),
-    (r"^The user is ", "I am "),
-    (r"^The user has ", "I have "),
-    (r"^The user does not ", "I do not "),
-    (r"^The user goes ", "I go "),
-    (
-        r"^The user (wakes|grew|lives|works|enjoys|likes|plays|speaks|studies|supports|drives|drinks|keeps|wants"
-        r"|prefers|collects|takes) ",
-        None,
-    ),
-    (r"^The user ", "I "),
-)
-_BARE = {"studies": "study", "grew": "grew"}
-
-
-def _first_person(sentence: str) -> str:
-    for pattern, opening in _THIRD:
-        match = re.match(pattern, sentence)
-        if match and opening:
-            return opening + sentence[match.end() :]
-        if match:
-            verb = match[1]
-            return f"I {_BARE.get(verb, verb.removesuffix('s'))} {sentence[match.end() :]}"
-    return sentence
 
 
 def _repeats(draft: FactDraft, known: FactDraft) -> bool:
