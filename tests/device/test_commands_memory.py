@@ -100,7 +100,7 @@ def test_a_conversation_and_everything_can_be_forgotten() -> None:
     assert run("ask", "I like walking in the hills.").exit_code == 0
     assert run("ask", "I play the cello.").exit_code == 0
     first = as_json("memory", "list", "--conversations")[-1]["id"]
-    run("memory", "forget", first, "--yes")
+    assert run("memory", "forget", first, first, "--yes").exit_code == 0
     assert len(as_json("memory", "list", "--conversations")) == 1
     left = " ".join(one["text"] for one in as_json("memory", "search", "hills and cello"))
     assert "hills" not in left

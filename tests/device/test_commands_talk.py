@@ -55,6 +55,18 @@ def test_words_come_from_the_argument_or_from_standard_input() -> None:
         assert told.stderr == ""
 
 
+def test_nothing_that_was_said_or_told_steers_the_terminal() -> None:
+    told = run("Right\x1b]0;mine\x07 then.", "ask", "Good\x1b[2J morning\x9b2J")
+    listed = run("-", "memory", "search", "morning")
+    shown = [run("-", "memory", "show", name) for name in ("m1", "c1")]
+    as_json = run("-", "memory", "show", "m1", "--json")
+    for done in (told, listed, *shown, as_json):
+        assert done.exit_code == 0
+        assert not {"\x1b", "\x07", "\x9b"} & set(done.stdout)
+    assert "Right\ufffd]0;mine\ufffd then.\n" in told.stdout
+    assert json.loads(as_json.stdout)["text"] == "Good\x1b[2J morning\x9b2J"
+
+
 def test_new_conversations_and_continued_ones() -> None:
     for options in ([], ["--new"], ["--continue"], ["--continue"]):
         assert run("Right.", "ask", "Good morning", *options).exit_code == 0

@@ -11,6 +11,7 @@ from mnemon.commands import output
 from mnemon.commands.app import App, pass_app, read_passphrase
 from mnemon.commands.words import given
 from mnemon.errors import InputError, NotFoundError
+from mnemon.terminal.text import one_line
 
 if TYPE_CHECKING:
     from mnemon.memory.forgetting import Forgotten
@@ -81,19 +82,19 @@ def show(app: App, name: str, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
     elif kind == "c":
-        click.echo(f"{found['id']}  {found['title']}")
+        output.say(f"{found['id']}  {found['title']}")
         output.print_rows((m["said_at"][:16], m["id"], m["speaker"], m["text"]) for m in found["messages"])
     elif kind == "m":
-        click.echo(f"{found['id']}  {found['said_at'][:16]}  {found['speaker']}, in {found['conversation']}")
-        click.echo(found["text"])
+        output.say(f"{found['id']}  {found['said_at'][:16]}  {found['speaker']}, in {found['conversation']}")
+        output.say(found["text"])
         output.print_rows((fact["id"], fact["text"]) for fact in found["facts"])
     else:
         until = f" until {found['valid_to'][:10]} ({found['reason']})" if found["valid_to"] else ""
-        click.echo(f"{found['id']}  {found['text']}")
+        output.say(f"{found['id']}  {found['text']}")
         click.echo(f"since {found['valid_from'][:10]}{until}")
         source_said = found["source"]
         if source_said:
-            click.echo(f'from {source_said["id"]}, {source_said["said_at"][:10]}: "{source_said["text"]}"')
+            output.say(f'from {source_said["id"]}, {source_said["said_at"][:10]}: "{source_said["text"]}"')
         else:
             click.echo("written by hand")
 
@@ -146,7 +147,7 @@ def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_jso
     """Forget messages, facts or conversations for good, with everything taken from them."""
     if bool(names) == everything:
         raise InputError("Say what to forget: ids such as m12, f3 or c2, or --everything.")
-    parsed = [_parsed(name) for name in names]
+    parsed = list(dict.fromkeys(_parsed(name) for name in names))
     if everything:
         output.confirm("Forget everything that was ever said? This cannot be undone.", yes=yes)
     with app.assistant() as assistant:
@@ -289,7 +290,7 @@ def _described(opened: Memory, kind: str, number: int) -> str:
         conversation = opened.messages.conversation(number)
         return f"c{number}  {conversation.messages} messages: {conversation.title}"
     text = opened.messages.get(number).text if kind == "m" else opened.facts.get(number).text
-    return f"{kind}{number}  {output.one_line(text)}"
+    return f"{kind}{number}  {one_line(text)}"
 
 
 def _print_facts(facts: list[Fact], *, as_json: bool, empty: str) -> None:
@@ -297,7 +298,7 @@ def _print_facts(facts: list[Fact], *, as_json: bool, empty: str) -> None:
         output.print_json([_fact_dict(fact) for fact in facts])
     elif facts:
         output.print_rows(
-            (fact.memory_id, output.day(fact.valid_from), _until(fact) + output.one_line(fact.text)) for fact in facts
+            (fact.memory_id, output.day(fact.valid_from), _until(fact) + one_line(fact.text)) for fact in facts
         )
     else:
         output.note(empty)
@@ -312,7 +313,7 @@ def _print_conversations(found: list[Conversation], *, as_json: bool) -> None:
         output.print_json([_conversation_dict(one) for one in found])
     elif found:
         output.print_rows(
-            (f"c{one.id}", output.day(one.updated_at), f"{one.messages} messages", output.one_line(one.title))
+            (f"c{one.id}", output.day(one.updated_at), f"{one.messages} messages", one_line(one.title))
             for one in found
         )
     else:
@@ -327,7 +328,7 @@ def _print_found(found: list[Recalled]) -> None:
             one.id,
             output.day(one.source.said_at) if one.source else "",
             one.source.speaker or one.source.role if one.source else "by hand",
-            output.one_line(one.text),
+            one_line(one.text),
         )
         for one in found
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -16,6 +17,7 @@ from typing import Any
 import click
 
 from mnemon.errors import DiskFullError, InputError, MnemonError, ReadOnlyError
+from mnemon.terminal.text import one_line, plain
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -27,12 +29,18 @@ INTERNAL = 1
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output, readable in any language."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    text = json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))  # JSON leaves these as they are
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Words for a person, whoever wrote them: nothing in them steers the terminal."""
+    click.echo(plain(text) + end, nl=False)
 
 
 def print_rows(rows: Iterable[Sequence[str]]) -> None:
     """Lines in columns: all but the last padded to the widest."""
-    table = [list(row) for row in rows]
+    table = [[plain(cell) for cell in row] for row in rows]
     if not table:
         return
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]) - 1)]
@@ -44,12 +52,6 @@ def print_rows(rows: Iterable[Sequence[str]]) -> None:
 def note(text: str) -> None:
     """A remark for the person, on standard error, so that it never mixes with what was asked for."""
     click.echo(text, err=True)
-
-
-def one_line(text: str, width: int = 100) -> str:
-    """``text`` without line breaks, cut to ``width`` characters."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 
 def day(moment: datetime) -> str:
@@ -72,7 +74,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InputError("This needs a yes and there is no terminal to ask.", hint="Add --yes.")
-    if not click.confirm(question, err=True):
+    if not click.confirm(plain(question), err=True):
         raise InputError("Nothing was changed.")
 
 
@@ -124,7 +126,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     if as_json:
         print_json({"error": {"code": known.code, "message": str(known), "hint": known.hint}})
     else:
-        click.echo(f"mnemon: {known.one_line()}", err=True)
+        click.echo(plain(f"mnemon: {known.one_line()}"), err=True)
     return known.exit_code
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnemon.commands.output import INTERRUPTED, report
+from mnemon.commands.output import INTERRUPTED, report, say
 from mnemon.commands.words import lines
 from mnemon.errors import InputError, PromptTooLongError
 
@@ -41,7 +41,7 @@ def answer(chat: Chat, text: str, *, stream: bool) -> Answer:
                 if isinstance(event, Delta) and stream:
                     thought.over()
                     said += event.text
-                    click.echo(event.text, nl=False)
+                    say(event.text, end="")
                 elif isinstance(event, TurnFinished):
                     finished = event.answer
         except BrokenPipeError:

@@ -25,7 +25,7 @@ def plain(text: str) -> str:
     return _CONTROL.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def one_line(text: str, limit: int = 80) -> str:
+def one_line(text: str, limit: int = 100) -> str:
     """``text`` on one line of at most ``limit`` characters."""
     line = " ".join(plain(text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
