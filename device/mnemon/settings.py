@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from mnemon.errors import SettingsError
+from mnemon.errors import DiskFullError, ReadOnlyError, SettingsError
 from mnemon.paths import Home
 
 
@@ -118,13 +119,24 @@ def save_value(home: Home, section: str, key: str, value: str | bool | int | flo
     """Change one value in ``settings.toml``, keeping everything else in it as it is.
 
     Raises:
-        SettingsError: The key does not exist or the value has the wrong type.
+        SettingsError: The key does not exist, the value has the wrong type, or the file is written in a way that
+            Mnemon can read but not change; then it stays as it is.
         DiskError: The file cannot be written.
     """
     Settings().with_values({section: {key: value}}, origin="settings")
     home.create()
-    old = home.settings.read_text("utf-8") if home.settings.exists() else ""
-    _write_atomically(home.settings, _with_line(old, section, key, _toml(value)))
+    try:
+        old = home.settings.read_text("utf-8") if home.settings.exists() else ""
+        new = _with_line(old, section, key, _toml(value))
+        if _read_back(new, section, key) != value:
+            raise SettingsError(f"{home.settings} cannot be changed from here.", hint=f"Set {section}.{key} in it.")
+        _write_atomically(home.settings, new)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{home.settings} cannot be read: {error}.", hint="Mend or remove it.") from error
+    except OSError as error:
+        kind = DiskFullError if error.errno in (28, 122) else ReadOnlyError  # ENOSPC, EDQUOT
+        hint = "Free some space, or make it writable."
+        raise kind(f"{home.settings} cannot be written: {error.strerror}.", hint=hint) from error
 
 
 def save_text(home: Home, name: str, text: str) -> None:
@@ -153,9 +165,21 @@ def values(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _read_back(text: str, section: str, key: str) -> Any:
+    """What a settings file says; None when it cannot be understood any more."""
+    try:
+        found = tomllib.loads(text).get(section)
+    except tomllib.TOMLDecodeError:
+        return None
+    return found.get(key) if isinstance(found, dict) else None
+
+
 def _with_line(text: str, section: str, key: str, value: str) -> str:
-    lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.strip() == f"[{section}]"), None)
+    lines = text.split("\n") if text else []
+    while lines and not lines[-1].strip():
+        lines.pop()
+    header = re.compile(rf"\s*\[\s*{re.escape(section)}\s*\]\s*(?:#.*)?")
+    start = next((i for i, line in enumerate(lines) if header.fullmatch(line)), None)
     if start is None:
         lines += ([""] if lines else []) + [f"[{section}]", f"{key} = {value}"]
         return "\n".join(lines) + "\n"

@@ -154,6 +154,21 @@ def test_settings_are_listed_changed_and_checked(own_home: Path) -> None:
     assert (own_home / "settings.toml").read_text("utf-8") == before
 
 
+def test_a_settings_file_of_the_owners_own_hand_stays_whole(own_home: Path) -> None:
+    own_home.mkdir()
+    path = own_home / "settings.toml"
+    path.write_text('[model]  # mine\nname = "built-in"\n\n[ terminal ]\ntheme = "nord"\n', "utf-8")
+    assert run("settings", "set", "model.threads", "2").exit_code == 0
+    assert run("settings", "set", "terminal.theme", "gruvbox").exit_code == 0
+    assert path.read_text("utf-8") == (
+        '[model]  # mine\nthreads = 2\nname = "built-in"\n\n[ terminal ]\ntheme = "gruvbox"\n'
+    )
+    path.write_text("model.threads = 4\n", "utf-8")
+    told = run("settings", "set", "model.threads", "2")
+    assert told.exit_code == SettingsError.exit_code
+    assert path.read_text("utf-8") == "model.threads = 4\n"
+
+
 def test_a_setting_the_environment_overrules_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNEMON_MODEL_THREADS", "4")
     assert "MNEMON_MODEL_THREADS" in run("settings", "set", "model.threads", "2").stderr
