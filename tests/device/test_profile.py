@@ -131,6 +131,21 @@ def test_hand_edits_win_and_stay(memory: Memory, facts: list[Fact]) -> None:
     assert "short answers" not in profile.text()
 
 
+def test_an_edit_while_the_model_writes_is_not_doubled(memory: Memory, facts: list[Fact]) -> None:
+    profile = Profile(memory)
+    home = profile.refresh(None)[0]
+    know(memory, "The user likes tea.", "like", "tea")
+
+    def meanwhile(_call: object) -> str:
+        profile.edit(home.id, "Lives by the harbour.")
+        return "no"
+
+    texts = [line.text for line in profile.refresh(ScriptedModel(meanwhile))]
+    assert "Lives by the harbour." in texts
+    assert not any("Bristol" in text for text in texts)
+    assert any("tea" in text for text in texts)
+
+
 def test_a_removed_line_does_not_come_back(memory: Memory, facts: list[Fact]) -> None:
     profile = Profile(memory)
     line = next(line for line in profile.refresh(None) if "Biscuit" in line.text)

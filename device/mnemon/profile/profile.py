@@ -79,6 +79,8 @@ class Profile:
         now = datetime.now(UTC)
         with self._memory.store.transaction():
             still = {fact.id for fact in self._memory.facts.list()}
+            # A line edited or removed while the model wrote is the owner's now, with its facts.
+            still -= {fact_id for line in self._rows() if line.by_hand for fact_id in line.fact_ids}
             self._memory.store.execute("DELETE FROM profile_lines WHERE by_hand = 0")
             for position, (line, updated_at) in enumerate(texts):
                 if still.issuperset(line.fact_ids):
