@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from terminal_app import (
 
 from mnemon.errors import ChecksumError, InputError, TransferError
 from mnemon.runtime.scripted import ScriptedModel
-from mnemon.terminal import clipboard, editor, markdown_export
+from mnemon.terminal import clipboard, editor, markdown_export, run
 from mnemon.terminal.conversation import OpenConversation
 from mnemon.terminal.screens.models import ModelsScreen
 
@@ -278,3 +279,21 @@ def test_the_editor_gets_the_draft_and_leaves_no_file(tmp_path: Path, monkeypatc
     monkeypatch.setenv("VISUAL", str(tmp_path / "none"))
     with pytest.raises(InputError, match="cannot be started"):
         editor.edit("draft")
+
+
+def test_while_the_app_has_the_screen_the_log_is_a_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logging.getLogger("mnemon")
+    before = list(log.handlers)
+
+    class Surprised:
+        def __init__(self, _assistant: object) -> None:
+            pass
+
+        def run(self) -> None:
+            log.error("KeyError")
+
+    monkeypatch.setattr("mnemon.terminal.app.MnemonApp", Surprised)
+    with opened(home) as app:
+        run(app.assistant)
+    assert "mnemon ERROR KeyError" in (home / "mnemon.log").read_text("utf-8")
+    assert log.handlers == before

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mnemon.assistant import Assistant
 
 __all__ = ["run"]
@@ -21,4 +25,22 @@ def run(assistant: Assistant) -> None:
     """
     from mnemon.terminal.app import MnemonApp
 
-    MnemonApp(assistant).run()
+    with _logging_to(assistant.home.log):
+        MnemonApp(assistant).run()
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Warnings go to a file while the app has the screen; it is made when there is the first of them."""
+    import logging
+    from logging.handlers import RotatingFileHandler
+
+    log = logging.getLogger("mnemon")
+    handler = RotatingFileHandler(path, maxBytes=1 << 20, backupCount=1, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    before, log.handlers = log.handlers, [handler]
+    try:
+        yield
+    finally:
+        log.handlers = before
+        handler.close()
