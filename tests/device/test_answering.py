@@ -141,6 +141,12 @@ def test_a_verb_is_not_taken_for_a_month() -> None:
     assert not let_through("You go to Oslo in May.", "We go to Oslo").said
 
 
+def test_a_name_is_said_whole_or_not_at_all() -> None:
+    told = "I work as a glazier for Prendergast and Sons."
+    assert let_through("You work as a glazier and Sons.", told, told=False).refusal
+    assert not let_through("You work as a glazier for Prendergast and Sons.", told, told=False).refusal
+
+
 def test_what_was_said_of_somebody_else_is_not_said_of_the_owner() -> None:
     told = "My dog is called Biscuit and he is afraid of the hoover."
     assert let_through(

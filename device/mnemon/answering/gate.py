@@ -102,7 +102,8 @@ class Sources:
                 parts.append(f"{memory.source.speaker} {local.day} {local:%B %Y %A}")
         self._stems = {words.stem(w) for part in parts for w in words.words(part)}
         self._numbers = {n for part in parts for n in words.numbers(part)}
-        self._sequences = [words.content_words(part) for part in parts]
+        named = {words.stem(name) for part in parts for name in words.names(part)}
+        self._sequences = [[(stem, stem in named) for stem in words.content_words(part)] for part in parts]
         clauses = (clause for part in parts for clause in _CLAUSE_END.split(part))
         self._of_owner = [words.stems(clause) for clause in clauses if _OWNER_SPEAKS.search(clause)]
 
@@ -114,12 +115,14 @@ class Sources:
         return stem in self._stems
 
     def has_in_order(self, first: str, second: str) -> bool:
-        """Whether both stems follow one another in a source, with at most one meaningful word between them."""
-        return any(
-            first == stems[i] and second in stems[i + 1 : i + 3]
-            for stems in self._sequences
-            for i in range(len(stems))
-        )
+        """Whether both stems follow one another in a source, with at most one word between them that is no name."""
+        for sequence in self._sequences:
+            for i, (stem, _) in enumerate(sequence):
+                following = sequence[i + 1 : i + 3]
+                near = following[:1] if following and following[0][1] else following
+                if stem == first and any(second == other for other, _ in near):
+                    return True
+        return False
 
     def says_of_owner(self, stems: set[str]) -> bool:
         """Whether a clause in which the owner speaks of themselves has all of these stems."""
