@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
+from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote, weigh
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
@@ -44,7 +45,6 @@ HISTORY_MESSAGES = 400
 SMALL_MODEL_PARAMETERS = 300_000_000
 """Below this (0: unknown) a model's wording is checked word for word, not only its names, numbers and dates."""
 
-NOTED = "Noted. I'll remember that."
 LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
 TOO_HARD = "I don't know that: it is more than my small model can answer. `mnemon models list` shows larger ones."
 
@@ -277,7 +277,7 @@ class Assistant:
     ) -> str:
         """What Mnemon says when the model said nothing that it may say."""
         if not asked.asks:
-            return NOTED
+            return acknowledge(draft.question.text)
         if not told:
             return TOO_HARD if small and not asked.of_mnemon else LOST
         text = quote(asked, evidence, self.now(), skip=attempt)

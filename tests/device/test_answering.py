@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.evidence import UNKNOWN, day, excerpt, quote, weigh
 from mnemon.answering.gate import Gate, Sources, is_broken, says_unknown
 from mnemon.answering.questions import understand
@@ -206,3 +208,17 @@ def test_no_text_breaks_the_gate_and_nothing_out_is_taken_back(parts: list[str],
 def test_asking_for_everything_is_recognised(text: str) -> None:
     assert asks_for_summary(text)
     assert not asks_for_summary("what have I told you about Leeds?")
+
+
+@pytest.mark.parametrize(
+    ("told", "tone"),
+    [
+        ("My grandmother died last night.", "sorry|hard"),
+        ("I got the job!!", "good|nice"),
+        ("The spare key is under the blue flowerpot by the shed.", "remember|mind"),
+        ("lol ok", "see|listening|enough|hear"),
+    ],
+)
+def test_an_acknowledgement_fits_what_was_told_and_claims_nothing(told: str, tone: str) -> None:
+    assert re.search(tone, acknowledge(told), re.IGNORECASE)
+    assert acknowledge(told) == acknowledge(told)

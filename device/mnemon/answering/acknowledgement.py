@@ -1,0 +1,42 @@
+"""What Mnemon says to something told, when its model found no words that may be said.
+
+The choice rests on the message alone, so that the same words get the same reply, and nothing in it claims anything.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+_SAD = re.compile(
+    r"\b(?:died|dead|death|passed away|funeral|cancer|grief|miss(?:ing|es)? (?:him|her|them|you)|widow(?:ed|er)?|"
+    r"lost (?:my|our|the baby)|divorc\w*|broke up|broken|hurts?|hospital|redundan\w+|sacked|fired|cried|crying|awful|terrible|horrible|"
+    r"nightmare|exhaust\w+|lonely|scared|worried|nervous|anxious|sad|gutted|rubbish day|bad day|in bits|pain(?:ful)?)\b",
+    re.IGNORECASE,
+)
+_GLAD = re.compile(
+    r"\b(?:won|engaged|pregnant|newborn|promot(?:ed|ion)|got the (?:job|keys|place)|passed (?:my|his|her|their|the) \w+|"
+    r"graduat\w+|finally|brilliant|fantastic|amazing|so happy|over the moon|can't wait|best (?:day|meal|thing))\b|!!",
+    re.IGNORECASE,
+)
+_SORRY = ("I'm sorry to hear that. I'm listening, and I'll remember it.", "That sounds hard. I'll remember it.")
+_NICE = ("That's good to hear! I'll remember it.", "How nice! I'll keep that in mind.")
+_PLAIN = (
+    "Noted. I'll remember that.",
+    "Got it, I'll keep that in mind.",
+    "Thanks for telling me. I'll remember it.",
+    "All right, I'll remember that.",
+)
+_CHAT = ("I see.", "I'm listening.", "Fair enough.", "I hear you.")
+# Shorter messages than this are talk rather than news.
+_NEWS_WORDS = 6
+
+
+def acknowledge(text: str) -> str:
+    """A reply to ``text`` that claims nothing."""
+    sad, glad = bool(_SAD.search(text)), bool(_GLAD.search(text))
+    if sad != glad:
+        choices = _SORRY if sad else _NICE
+    else:
+        choices = _PLAIN if len(text.split()) >= _NEWS_WORDS else _CHAT
+    return choices[zlib.crc32(text.encode()) % len(choices)]
