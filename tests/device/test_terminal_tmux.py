@@ -10,7 +10,6 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,9 +19,8 @@ pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is no
 class Terminal:
     """A tmux server of its own with one window."""
 
-    def __init__(self, folder: Path) -> None:
-        self._socket = f"mnemon-test-{uuid.uuid4().hex[:8]}"
-        self._folder = folder
+    def __init__(self) -> None:
+        self._socket = ""
 
     def run(self, *arguments: str) -> str:
         command = ["tmux", "-L", self._socket, "-f", "/dev/null", *arguments]
@@ -32,6 +30,7 @@ class Terminal:
         return done.stdout
 
     def start(self, *command: str) -> None:
+        self._socket = f"mnemon-test-{uuid.uuid4().hex[:8]}"  # the one before may not have quite ended
         line = shlex.join(command)
         self.run("new-session", "-d", "-x", "110", "-y", "30", f"{line}; echo ENDED; sleep 60")
 
@@ -54,8 +53,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    terminal = Terminal(tmp_path)
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
     yield terminal
     terminal.end()
 
