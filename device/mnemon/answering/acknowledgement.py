@@ -9,15 +9,21 @@ import re
 import zlib
 
 _SAD = re.compile(
-    r"\b(?:died|dead|death|passed away|funeral|cancer|grief|miss(?:ing|es)? (?:him|her|them|you)|widow(?:ed|er)?|"
-    r"lost (?:my|our|the baby)|divorc\w*|broke up|broken|hurts?|hospital|redundan\w+|sacked|fired|cried|crying|awful|terrible|horrible|"
-    r"nightmare|exhaust\w+|lonely|scared|worried|nervous|anxious|sad|gutted|rubbish day|bad day|in bits|pain(?:ful)?)\b",
-    re.IGNORECASE,
+    r"""\b(?:
+        died | dead | death | passed\ away | funeral | cancer | grief | widow(?:ed|er)? | lost\ (?:my|our|the\ baby)
+        | miss(?:ing|es)?\ (?:him|her|them|you) | divorc\w* | broke\ up | broken | hurts? | pain(?:ful)? | hospital
+        | redundan\w+ | sacked | fired | cried | crying | awful | terrible | horrible | nightmare | exhaust\w+
+        | lonely | scared | worried | nervous | anxious | sad | gutted | bad\ day | in\ bits
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _GLAD = re.compile(
-    r"\b(?:won|engaged|pregnant|newborn|promot(?:ed|ion)|got the (?:job|keys|place)|passed (?:my|his|her|their|the) \w+|"
-    r"graduat\w+|finally|brilliant|fantastic|amazing|so happy|over the moon|can't wait|best (?:day|meal|thing))\b|!!",
-    re.IGNORECASE,
+    r"""\b(?:
+        won | engaged | pregnant | newborn | promot(?:ed|ion) | got\ the\ (?:job|keys|place) | graduat\w+ | finally
+        | passed\ (?:my|his|her|their|the)\ \w+ | brilliant | fantastic | amazing | so\ happy | over\ the\ moon
+        | can't\ wait | best\ (?:day|meal|thing)
+    )\b | !!""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _SORRY = ("I'm sorry to hear that. I'm listening, and I'll remember it.", "That sounds hard. I'll remember it.")
 _NICE = ("That's good to hear! I'll remember it.", "How nice! I'll keep that in mind.")
@@ -34,9 +40,12 @@ _NEWS_WORDS = 6
 
 def acknowledge(text: str) -> str:
     """A reply to ``text`` that claims nothing."""
+    choices = _fitting(text)
+    return choices[zlib.crc32(text.encode()) % len(choices)]
+
+
+def _fitting(text: str) -> tuple[str, ...]:
     sad, glad = bool(_SAD.search(text)), bool(_GLAD.search(text))
     if sad != glad:
-        choices = _SORRY if sad else _NICE
-    else:
-        choices = _PLAIN if len(text.split()) >= _NEWS_WORDS else _CHAT
-    return choices[zlib.crc32(text.encode()) % len(choices)]
+        return _SORRY if sad else _NICE
+    return _PLAIN if len(text.split()) >= _NEWS_WORDS else _CHAT
