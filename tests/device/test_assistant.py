@@ -168,6 +168,20 @@ def test_what_was_left_open_is_caught_up_with(open_assistant: Open) -> None:
         assert assistant.memory.messages.pending_extraction() == []
 
 
+@pytest.mark.parametrize(("count", "asked"), [(2, True), (51, False)])
+def test_a_large_import_is_caught_up_with_by_the_patterns_alone(tmp_path: Path, count: int, asked: bool) -> None:
+    model = ScriptedModel("NONE")
+    with Assistant(tmp_path / "home", chat_model=model) as assistant:
+        chat = assistant.chat()
+        for number in range(count):
+            text = f"My locker code is {number}."
+            assistant.memory.messages.add(chat.conversation_id, "owner", text)
+        assistant.catch_up()
+        assert assistant.wait(30)
+        assert assistant.memory.messages.pending_extraction() == []
+        assert any(call.grammar for call in model.calls) == asked
+
+
 def test_waiting_and_closing_include_the_profile(open_assistant: Open) -> None:
     with open_assistant("Ok.", "Ok.") as assistant:
         assistant.ask("I live in Oslo.")
@@ -190,7 +204,7 @@ def test_a_temporary_chat_leaves_nothing_behind(open_assistant: Open, tmp_path: 
     with open_assistant("Noted.", "Your parrot is called Quetzal.") as assistant:
         chat = assistant.chat(temporary=True)
         chat.send("My parrot is called Quetzal.").finish()
-        assert chat.send("What is my parrot called?").finish().text
+        assert "Quetzal" in chat.send("What is my parrot called?").finish().text
         assistant.wait()
         assert len(chat.messages()) == 4
         assert assistant.memory.messages.conversations() == []
