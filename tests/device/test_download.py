@@ -389,6 +389,19 @@ def test_a_hub_that_only_fails_is_given_up(hub: Hub, here: Home, waits: list[flo
     assert len(waits) == download.ATTEMPTS - 1
 
 
+def test_a_pull_that_gets_nowhere_can_be_stopped_by_whoever_looks_on(
+    hub: Hub, here: Home, waits: list[float]
+) -> None:
+    def stop(_done: int, _total: int) -> None:
+        if waits:
+            raise KeyboardInterrupt
+
+    hub.script.storage_statuses = [503] * 50
+    with pytest.raises(KeyboardInterrupt):
+        download.pull(spec_of(here), here, progress=stop, hub=hub.url)
+    assert len(waits) == 1
+
+
 def test_nobody_there(here: Home, waits: list[float]) -> None:
     with pytest.raises(HubUnreachableError, match="cannot be reached") as caught:
         download.pull(spec_of(here), here, hub="http://127.0.0.1:9")

@@ -151,8 +151,9 @@ class _Hub:
 
     def fetch(self, spec: ModelSpec, announced: _Announced, part: _Part, progress: Progress) -> None:
         """Append what is missing to ``part``; every try goes on where the last one ended."""
-        progress(part.size, announced.size)
-        if part.size < announced.size:
+        if part.size == announced.size:
+            progress(part.size, announced.size)
+        else:
             self._patiently(lambda: self._fetch(spec, announced, part, progress), lambda: part.size)
 
     def _patiently(self, step: Callable[[], _T], reached: Callable[[], int]) -> _T:
@@ -191,6 +192,7 @@ class _Hub:
         raise HubUnreachableError(f"{self._address} redirects in a circle.", hint="Try again later.")
 
     def _fetch(self, spec: ModelSpec, announced: _Announced, part: _Part, progress: Progress) -> None:
+        progress(part.size, announced.size)  # at every try: who wants to stop a pull that hangs does it here
         headers = {}
         if part.size:
             headers["Range"] = f"bytes={part.size}-"
