@@ -16,6 +16,10 @@ from mnemon.memory.memory import Memory
 from mnemon.profile import Profile
 from mnemon.runtime.chat_model import ChatModel
 
+MOST_WITH_MODEL = 50
+"""When more messages than this are to be caught up with (an import), the patterns read them alone: a model of a
+billion weights takes seconds for each, and nobody asked for hours of that."""
+
 
 class Afterwards:
     """Takes facts from messages in the background, one after the other, each once.
@@ -47,7 +51,7 @@ class Afterwards:
 
     def take_facts(self, message_id: int) -> None:
         """Take facts from a message now; one they were taken from already, or that was taken back, gives none."""
-        if self._take(message_id):
+        if self._take(message_id, self._model()):
             self._refresh_profile_later()
 
     def take_back(self, message_id: int, *, at: datetime, reason: str) -> None:
@@ -62,7 +66,7 @@ class Afterwards:
         waiting = deque(message.id for message in self._memory.messages.pending_extraction())
         if waiting:
             self._profile_due = True
-            self._background.later(partial(self._catch_up, waiting))
+            self._background.later(partial(self._catch_up, waiting, with_model=len(waiting) <= MOST_WITH_MODEL))
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until all of it is done; False when ``timeout`` seconds were not enough."""
@@ -77,17 +81,17 @@ class Afterwards:
             with contextlib.suppress(MnemonError):
                 self._profile.refresh(None)  # joined by rule: a model would keep the owner waiting for the exit
 
-    def _take(self, message_id: int) -> bool:
+    def _take(self, message_id: int, model: ChatModel | None) -> bool:
         messages = self._memory.messages
         message = messages.get(message_id)
         if not messages.awaits_extraction(message_id):
             return False
-        drafts = extract(message, self._model()) if self._wanted else []
+        drafts = extract(message, model) if self._wanted else []
         added = consolidate(self._memory, message, drafts)
         messages.mark_extracted(message_id)
         return bool(added)
 
-    def _catch_up(self, waiting: deque[int]) -> None:
+    def _catch_up(self, waiting: deque[int], *, with_model: bool) -> None:
         """One message at a time, so that what was said just now does not wait for all of them."""
         if self._closing:
             return
@@ -95,9 +99,9 @@ class Afterwards:
             self._refresh_profile()
             return
         try:
-            self._take(waiting.popleft())
+            self._take(waiting.popleft(), self._model() if with_model else None)
         finally:
-            self._background.later(partial(self._catch_up, waiting))
+            self._background.later(partial(self._catch_up, waiting, with_model=with_model))
 
     def _refresh_profile_later(self) -> None:
         if not self._profile_due:

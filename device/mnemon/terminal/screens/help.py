@@ -40,7 +40,9 @@ class HelpScreen(Connected, ModalScreen[None]):
             yield Static("Keys", classes="title", markup=False)
             with VerticalScroll(id="help-list"):
                 yield Static(self.listing(), markup=False)
-            yield Static('Remap a key in settings.toml, [terminal.keymap]: "chat.new" = "f12"', classes="keys")
+            yield Static(
+                'Remap a key in settings.toml, [terminal.keymap]: "chat.new" = "f12"', classes="keys", markup=False
+            )
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
