@@ -281,6 +281,24 @@ def test_what_is_forgotten_while_it_is_answered_is_not_in_the_answer(open_assist
         assert all("Biscuit" not in m.text for m in assistant.chat(answer.conversation_id).messages())
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_question_forgotten_while_it_is_answered_ends_quietly(open_assistant: Open, whole: bool) -> None:
+    def says(_call: Call) -> str:
+        if whole:
+            assistant.memory.forget_conversation(chat.conversation_id)
+        else:
+            assistant.forget("m1")
+        return "That is a secret."
+
+    with open_assistant(says) as assistant:
+        chat = assistant.chat()
+        assert chat.send("Can you keep a secret?").finish().text == FORGOTTEN_ANSWER
+        assert assistant.wait(10)
+        assert [row["text"] for row in assistant.memory.store.rows("SELECT text FROM messages")] == (
+            [] if whole else [FORGOTTEN_ANSWER]
+        )
+
+
 @pytest.mark.parametrize("text", ["", "  \n ", "a\x00b", "x" * 200_001])
 def test_what_cannot_be_a_message_is_refused_in_one_line(open_assistant: Open, text: str) -> None:
     with open_assistant() as assistant:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from typing import Any
 
+from mnemon.errors import NotFoundError
 from mnemon.memory.messages import Messages
 from mnemon.memory.records import Message, MessageStatus, Recalled
 from mnemon.runtime.chat_model import GenerationReport
@@ -41,7 +44,7 @@ class Draft:
         self._first_ms = self._first_ms or self._ms()
         self.text += text
         if time.perf_counter() - self._saved_at >= SAVE_EVERY_S:
-            self._messages.update(self.answer_id, text=self.text, recalled=self._recalled_ids)
+            self._save(self.answer_id, text=self.text, recalled=self._recalled_ids)
             self._saved_at = time.perf_counter()
 
     def finish(self, status: MessageStatus, load_ms: float = 0.0) -> Answer:
@@ -51,7 +54,7 @@ class Draft:
             status: How it ended.
             load_ms: What the turn spent on loading the model.
         """
-        self._messages.update(
+        self._save(
             self.answer_id,
             text=self.text,
             status=status,
@@ -60,7 +63,7 @@ class Draft:
             recalled=self._recalled_ids,
         )
         if status != "failed":
-            self._messages.update(self.question.id, status="complete")
+            self._save(self.question.id, status="complete")
         report = self.report or GenerationReport()
         timing = Timing(
             load_ms=load_ms,
@@ -83,6 +86,10 @@ class Draft:
             timing=timing,
             report=self.report,
         )
+
+    def _save(self, id: int, **changes: Any) -> None:
+        with contextlib.suppress(NotFoundError):  # it was forgotten meanwhile: there is nothing to save any more
+            self._messages.update(id, **changes)
 
     @property
     def _recalled_ids(self) -> tuple[str, ...]:
