@@ -94,6 +94,7 @@ class Assistant:
         self.memory.messages.recover()
         self.profile = Profile(self.memory)
         self._profiles: dict[int, str] = {}
+        self._warming: list[threading.Thread] = []
         self._forgotten = self.memory.forgotten_so_far()
         self._afterwards = Afterwards(
             self.memory, self.profile, lambda: self._models.loaded, wanted=self.settings.memory.extract
@@ -395,7 +396,8 @@ class Assistant:
                 what()
 
         for what in (self._models.get, self.memory.warm):
-            threading.Thread(target=load, args=(what,), name="mnemon-warm", daemon=True).start()
+            self._warming.append(threading.Thread(target=load, args=(what,), name="mnemon-warm", daemon=True))
+            self._warming[-1].start()
 
     def close(self) -> None:
         """Finish background work that is near its end, then free everything. Calling it again does nothing."""
@@ -405,6 +407,8 @@ class Assistant:
             self._temporary.close()
             self._temporary = None
         self.memory.close()
+        for thread in self._warming:  # native code that still loads while the program ends would abort it
+            thread.join()
 
     def __enter__(self) -> Assistant:
         return self
