@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
@@ -11,14 +12,16 @@ from mnemon.errors import ModelError
 
 
 def test_jobs_run_in_order_and_those_they_ask_for_are_waited_for() -> None:
-    background, done = Background(), []
+    background, done, both_given = Background(), list[str](), threading.Event()
 
     def first() -> None:
+        both_given.wait(10)
         done.append("first")
         background.later(lambda: done.append("asked for"))
 
     background.later(first)
     background.later(lambda: done.append("second"))
+    both_given.set()
     assert background.wait(10)
     assert done == ["first", "second", "asked for"]
     background.close(patience=0)
