@@ -93,7 +93,7 @@ class Assistant:
         self.memory.on_forget(self._forget_sessions)
         self.memory.messages.recover()
         self.profile = Profile(self.memory)
-        self._profiles: dict[int, str] = {}
+        self._profiles: dict[str, str] = {}
         self._warming: list[threading.Thread] = []
         self._forgotten = self.memory.forgotten_so_far()
         self._afterwards = Afterwards(
@@ -251,18 +251,20 @@ class Assistant:
             sampling = replace(sampling, temperature=self.settings.model.temperature)
         if attempt:
             sampling = replace(sampling, temperature=max(sampling.temperature, 0.7), seed=attempt)
-        profile = self._profile_for(question.conversation_id)
+        # A name with a tilde is kept in memory only, never on disk.
+        session = f"{'' if kept is self.memory else '~'}c{question.conversation_id}"
         return self.model.generate(
-            prompt.lay_out(info, history, question, draft.recalled, profile),
+            prompt.lay_out(info, history, question, draft.recalled, self._profile_for(session)),
             max_tokens=self.settings.model.max_answer_tokens,
             sampling=sampling,
-            # A name with a tilde is kept in memory only, never on disk.
-            session=f"{'' if kept is self.memory else '~'}c{question.conversation_id}",
+            session=session,
         )
 
-    def _profile_for(self, conversation_id: int) -> str:
+    def _profile_for(self, session: str) -> str:
         """The profile as it was when the conversation was first spoken in: a prompt's beginning does not change."""
-        return self._profiles.setdefault(conversation_id, self.profile.text())
+        if session not in self._profiles:
+            self._profiles[session] = self.profile.text()
+        return self._profiles[session]
 
     def _with_notes(self, kept: Memory, draft: Draft, info: ModelInfo) -> Message:
         """The question with its notes, kept with it so that the prompt can be laid out again as it was."""
