@@ -214,6 +214,32 @@ def test_what_the_model_makes_up_is_thrown_away(answer: Any) -> None:
     assert facts("Biscuit chewed my slippers again, that hound.", ScriptedModel(answer)) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "known", "stammered"),
+    [
+        (
+            "I work as a nurse at St Mary hospital.",
+            "The user works at St Mary hospital.",
+            "The user works as a nurse at St Mary Mary Mary Mary.",
+        ),
+        (
+            "My cat is called [bold]Zed[/bold]",
+            "The user's cat is called [bold]Zed[/bold].",
+            "The user's cat is called Zed[.",
+        ),
+    ],
+)
+def test_a_model_that_stammers_does_not_spoil_what_the_patterns_read(told: str, known: str, stammered: str) -> None:
+    found = facts(told, ScriptedModel(stammered))
+    assert stammered not in found
+    assert known in found
+
+
+def test_a_name_told_twice_may_be_said_twice() -> None:
+    model = ScriptedModel("The user's friend is called Baden Baden.")
+    assert "The user's friend is called Baden Baden." in facts("Baden Baden is what our friend is called.", model)
+
+
 def test_what_the_model_reads_right_is_kept_and_dated() -> None:
     model = ScriptedModel(
         "<think>hm</think>- The user's hound is called Biscuit.\nThe user's hound is called Biscuit."

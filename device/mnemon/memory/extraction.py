@@ -8,6 +8,7 @@ message itself is always there and always found.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, time
@@ -290,9 +291,26 @@ def _holds(line: str, stated: Iterable[str]) -> bool:
             continue
         if line.startswith("The user ") and _OF_OTHERS.match(evidence) and not _FIRST_PERSON.search(evidence):
             continue  # "my dog … he is afraid of the hoover" says nothing of the owner's own fears
+        if _stammers(line, sentence, spelt):
+            continue
         if all(re.search(_FRAME_EVIDENCE[word], evidence, re.IGNORECASE) for word in said):
             return True
     return False
+
+
+def _stammers(line: str, *evidence: str) -> bool:
+    """True when a word is said more often than it was told, or a bracket is open: a small model lost its thread.
+
+    Without this "St Mary Mary Mary" would take the place of the true "St Mary hospital".
+    """
+    told = Counter[str]()
+    for text in evidence:
+        told |= Counter(words.stem(word) for word in words.words(text))
+    frame = {words.stem(word) for word in _FRAME} | words.STOP_WORDS
+    said = Counter(words.stem(word) for word in words.words(line))
+    if any(count > told[word] for word, count in said.items() if word not in frame):
+        return True
+    return any(line.count(opening) != line.count(closing) for opening, closing in ("[]", "()"))
 
 
 def _repeats(draft: FactDraft, known: FactDraft) -> bool:
