@@ -270,6 +270,24 @@ def test_what_was_forgotten_does_not_come_back(filled: Memory, tmp_path: Path) -
     assert "Biscuit" not in str(everything(filled)["messages"])
 
 
+@pytest.mark.parametrize("whole_conversation", [False, True])
+def test_answers_that_repeated_it_do_not_come_back(memory: Memory, tmp_path: Path, whole_conversation: bool) -> None:
+    add = memory.messages.add
+    told_in, asked_in = (memory.messages.start(created_at=DAY).id for _ in range(2))
+    told = add(told_in, "owner", "My dog is called Biscuit.", said_at=DAY)
+    add(told_in, "assistant", "What a name, Biscuit!", said_at=DAY)
+    add(asked_in, "owner", "What is my dog called?", said_at=DAY)
+    add(asked_in, "assistant", "It is Biscuit, your dog.", said_at=DAY, recalled=(told.memory_id,))
+    path = tmp_path / "before.jsonl"
+    export(memory, path)
+    if whole_conversation:
+        memory.forget_conversation(told_in)
+    else:
+        memory.forget(told.memory_id)
+    import_file(memory, path)
+    assert "Biscuit" not in str(everything(memory))
+
+
 def test_an_export_replaces_an_older_one_or_leaves_it_alone(
     filled: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

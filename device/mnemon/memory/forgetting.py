@@ -156,7 +156,7 @@ class Forgetting:
         self._clean_titles(doomed)
         now = to_ms(datetime.now(UTC))
         keep = doomed.messages if buried is None else buried
-        texts = [*(doomed.messages[id] for id in keep), *doomed.facts.values()]
+        texts = [*(doomed.messages[id] for id in keep), *doomed.facts.values(), *answers.values()]
         self._store.execute_many(
             "INSERT INTO tombstones (digest, forgotten_at) VALUES (?, ?)"
             " ON CONFLICT (digest) DO UPDATE SET forgotten_at = excluded.forgotten_at",
@@ -181,11 +181,15 @@ class Forgetting:
             tuple(sorted(doomed.messages)), tuple(sorted(doomed.facts)), tuple(sorted(lines)), tuple(sorted(answers))
         )
 
-    def _clean_copies(self, doomed: _Doomed) -> list[int]:
-        """Take it out of later prompts, and out of answers that had it before them and repeat it."""
+    def _clean_copies(self, doomed: _Doomed) -> dict[int, str]:
+        """Take it out of later prompts, and out of answers that had it before them and repeat it.
+
+        Returns:
+            The words those answers had, by the number of the message.
+        """
         ids, texts = doomed.ids, doomed.texts
         telling = [content(text) for text in texts]
-        cleaned = []
+        cleaned = dict[int, str]()
         rows = self._store.tuples(
             "SELECT m.id, m.role, m.text, m.context, m.recalled, m.parent_id, coalesce(q.text, '') FROM messages AS m"
             " LEFT JOIN messages AS q ON q.id = m.parent_id"
@@ -207,7 +211,7 @@ class Forgetting:
             close = given or parent in doomed.messages
             if any(copy in text for copy in texts) or (close and any(said & words for words in telling)):
                 self._store.execute("UPDATE messages SET text = ? WHERE id = ?", (FORGOTTEN_ANSWER, id))
-                cleaned.append(int(id))
+                cleaned[int(id)] = text
         return cleaned
 
     def _clean_titles(self, doomed: _Doomed) -> None:

@@ -55,7 +55,9 @@ class Saver:
                 self._done.already_there += 1
                 places[turn.key] = ids[turn.key] = known
                 continue
-            if self._memory.is_forgotten(turn.text, said_at=turn.said_at):
+            # An answer to what was forgotten repeats it more often than not, and says nothing alone.
+            orphan = turn.role == "assistant" and turn.parent is not None and ids.get(turn.parent, 0) is None
+            if orphan or self._memory.is_forgotten(turn.text, said_at=turn.said_at):
                 self._done.forgotten += 1
                 places[turn.key], ids[turn.key] = above, None
                 continue
