@@ -103,7 +103,7 @@ def load(home: Home, *, overrides: Mapping[str, Mapping[str, Any]] | None = None
     settings = Settings()
     try:
         text = home.settings.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is a file is refused when it is first written to
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{home.settings} cannot be read: {error}.", hint="Mend or remove it.") from error

@@ -283,3 +283,11 @@ def test_yes_is_needed_without_a_terminal() -> None:
     told = run("memory", "forget", "--everything", app=app)
     assert told.exit_code == InputError.exit_code
     assert "--yes" in told.stderr
+
+
+def test_a_home_that_is_a_file_is_named(own_home: Path) -> None:
+    own_home.write_text("a file")
+    done = run("ask", "Good morning")
+    assert done.exit_code == 30
+    assert done.stderr.startswith(f"mnemon: {own_home} cannot be written. ")
+    assert "set MNEMON_HOME" in done.stderr
