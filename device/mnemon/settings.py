@@ -242,6 +242,8 @@ def _checked(name: str, value: Any, hints: Mapping[str, Any], origin: str) -> An
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if wanted in (str, int, float, bool):
+        if wanted is int and type(value) is int and value < 0:
+            raise SettingsError(f"{origin}: {name} = {value} is below 0.", hint="Take 0 or a larger number.")
         if type(value) is wanted:
             return value
         raise SettingsError(f"{origin}: {name} = {value!r} is not {_kind_name(wanted)}.", hint="Mend the value.")

@@ -228,3 +228,8 @@ def test_a_manifest_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactor
     manifest.write(path)
     assert Manifest.read(path) == manifest
     assert json.loads(catalog.manifest_path(path).read_text()) == asdict(manifest)
+
+
+def test_a_folder_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissingError, match="is not a file"):
+        catalog.resolve(str(tmp_path), Home(tmp_path))

@@ -310,6 +310,8 @@ def _local(path: Path) -> ModelSpec:
         raise ModelMissingError(
             f"{path} is not there.", hint="Check the path, or see: mnemon models list."
         ) from error
+    if not path.is_file():
+        raise ModelMissingError(f"{path} is not a file.", hint="Name the GGUF file itself.")
     same = (spec for spec in catalog() if not spec.built_in and Path(spec.file).name.lower() == path.name.lower())
     spec = next(same, None) or replace(_uncatalogued("", path.name), licence="unknown")
     return replace(spec, name=str(path), title=path.stem, path=path, repository="", revision="", size_bytes=size)
