@@ -8,6 +8,7 @@ the machine they were measured on to ``bench-out/bench.json``. Exit code 1 when 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -42,11 +43,9 @@ def run(name: str) -> list[dict[str, Any]]:
 def machine() -> dict[str, Any]:
     """What the figures hold for."""
     model = platform.processor() or platform.machine()
-    try:
+    with contextlib.suppress(OSError, StopIteration):  # not Linux: the platform's own word has to do
         cpu = Path("/proc/cpuinfo").read_text("utf-8", "replace")
         model = next(line.split(":", 1)[1].strip() for line in cpu.splitlines() if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": model,

@@ -318,6 +318,9 @@ def test_the_async_edge(open_assistant: Open) -> None:
 
 
 def test_closing_twice_does_nothing(open_assistant: Open) -> None:
-    assistant = open_assistant()
+    assistant = open_assistant("Ok.")
+    assistant.ask("My dog is called Biscuit.")
     assistant.close()
     assistant.close()
+    with open_assistant() as again:
+        assert again.recall("What is my dog called?")[0].text == "My dog is called Biscuit."

@@ -169,8 +169,6 @@ def test_sequences_do_not_disturb_each_other(engine):
     engine.prefill(1, b)
     engine.prefill(0, a)
     assert np.abs(engine.logits() - alone).max() < CLOSE
-    engine.copy(0, 2)
-    engine.prefill(2, [*a, 500])
     assert list(engine.tokens(0)) == a
 
 

@@ -249,4 +249,5 @@ def test_a_memory_that_another_process_makes_this_moment_is_not_one_without_a_ke
 
     monkeypatch.setattr(keys, "_find", slowly)
     key = keys.obtain(home, "file", create=True)
-    Store.open(home.store, key).close()
+    with Store.open(home.store, key) as store:
+        assert store.problems() == []

@@ -159,12 +159,6 @@ class Engine:
         else:
             self.drop(sequence)
 
-    def copy(self, source: int, target: int) -> None:
-        """Make ``target`` hold the same tokens as ``source``, sharing their cells."""
-        self.drop(target)
-        self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-        self._tokens[target] = list(self._tokens[source])
-
     # -- decoding ---------------------------------------------------------------------------------------------
 
     def prefill(self, sequence: int, tokens: Sequence[int], *, shift: bool = False) -> Prefill:
