@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
+from no_embedder import NoEmbedder
 
 from mnemon.memory.consolidation import consolidate
 from mnemon.memory.extraction import extract
@@ -14,18 +14,6 @@ from mnemon.memory.memory import Memory
 from mnemon.memory.records import Fact
 
 DAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-
-
-class NoEmbedder:
-    def embed(self, texts: Any) -> Any:
-        import numpy as np
-
-        vectors = np.zeros((len(texts), 384), np.float32)
-        vectors[:, 0] = 1
-        return vectors
-
-    def embed_one(self, text: str) -> Any:
-        return self.embed([text])[0]
 
 
 class Talk:

@@ -12,23 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from no_embedder import NoEmbedder
 
 from mnemon.errors import TransferError
 from mnemon.memory import importers, reading
 from mnemon.memory.memory import Memory
 from mnemon.memory.transfer import import_file
-
-
-class NoEmbedder:
-    def embed(self, texts: Any) -> Any:
-        import numpy as np
-
-        vectors = np.zeros((len(texts), 384), np.float32)
-        vectors[:, 0] = 1
-        return vectors
-
-    def embed_one(self, text: str) -> Any:
-        return self.embed([text])[0]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from no_embedder import NoEmbedder
 
 from mnemon.errors import InputError, ModelError, NotFoundError
 from mnemon.memory.memory import Memory
@@ -14,18 +15,6 @@ from mnemon.memory.records import Fact
 from mnemon.profile import Profile
 from mnemon.profile.composition import says_only
 from mnemon.runtime.scripted import ScriptedModel
-
-
-class NoEmbedder:
-    def embed(self, texts: Any) -> Any:
-        import numpy as np
-
-        vectors = np.zeros((len(texts), 384), np.float32)
-        vectors[:, 0] = 1
-        return vectors
-
-    def embed_one(self, text: str) -> Any:
-        return self.embed([text])[0]
 
 
 @pytest.fixture
