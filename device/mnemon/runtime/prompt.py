@@ -10,7 +10,7 @@ their prompt is small enough to be read again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from mnemon.memory.records import Message, Recalled
 from mnemon.runtime.chat_model import ChatMessage, ModelInfo, Role
@@ -45,35 +45,55 @@ def lay_out(
         said = [ChatMessage(_model_role(m), m.text) for m in history[-BRIEF_HISTORY:] if m.text]
         if said and said[0].role == "assistant":
             said = said[1:]
-        system = "\n".join([IDENTITY, *_system_memories(memories, info.memory_limit)])
+        system = system_with_notes(list(_note_lines(memories, info.memory_limit)))
         return [ChatMessage("system", system), *said, ChatMessage("user", question.text)]
-    system = f"{IDENTITY} {MANNER}"
-    if profile:
-        system += f"\n\n{FACTS_HEADING}\n{profile}"
+    system = system_with_profile(profile)
     said = [ChatMessage(_model_role(m), m.context + m.text) for m in history if m.text]
     return [ChatMessage("system", system), *said, ChatMessage("user", question.context + question.text)]
 
 
 def notes(memories: Sequence[Recalled], now: datetime, *, limit: int) -> str:
     """What is put before the owner's message for placement ``message``: the day, and what was recalled."""
-    lines = [f"(Today is {now.astimezone():%A} {_iso(now)}.", "Notes from memory, to use only where they help:"]
-    remembered = list(_note_lines(memories, limit))
-    if not remembered:
-        return f"{lines[0]})\n\n"
-    return "\n".join([*lines, *remembered]) + ")\n\n"
+    return notes_before(list(_note_lines(memories, limit)), now.astimezone().date())
 
 
-def _system_memories(memories: Sequence[Recalled], limit: int) -> Iterator[str]:
-    facts: list[str] = []
-    episodes: list[str] = []
-    for line in _note_lines(memories, limit):
-        (episodes if line.startswith("- [") else facts).append(line)
-    if facts:
-        yield FACTS_HEADING
-        yield from facts
+# The built-in model is trained on prompts that the functions below put together, so that training and use agree.
+
+
+def system_with_notes(lines: Sequence[str]) -> str:
+    """The system text for placement ``system``: who Mnemon is, then the note lines under their headings."""
+    episodes = [line for line in lines if line.startswith("- [")]
+    facts = [line for line in lines if not line.startswith("- [")]
+    headed = [FACTS_HEADING, *facts] if facts else []
     if episodes:
-        yield EPISODES_HEADING
-        yield from episodes
+        headed += [EPISODES_HEADING, *episodes]
+    return "\n".join([IDENTITY, *headed])
+
+
+def system_with_profile(profile: str) -> str:
+    """The system text for placement ``message``: who Mnemon is, how it speaks, and a few lines about the owner."""
+    system = f"{IDENTITY} {MANNER}"
+    return f"{system}\n\n{FACTS_HEADING}\n{profile}" if profile else system
+
+
+def notes_before(lines: Sequence[str], today: date) -> str:
+    """What stands before the owner's message for placement ``message``: the day and the note lines."""
+    day = f"(Today is {today:%A} {today.isoformat()}."
+    if not lines:
+        return f"{day})\n\n"
+    return "\n".join([day, "Notes from memory, to use only where they help:", *lines]) + ")\n\n"
+
+
+def fact_line(text: str) -> str:
+    """The note line of a fact."""
+    return f"- {text}"
+
+
+def episode_line(day: date, who: str, said: str, *, valid: bool = True) -> str:
+    """The note line of something said, with its day; cut where it is long."""
+    flat = " ".join(said.split())
+    cut = flat if len(flat) <= NOTE_CHARACTERS else flat[:NOTE_CHARACTERS].rsplit(" ", 1)[0] + " …"
+    return f"- [{day.isoformat()}] {who} said: {cut}{'' if valid else ' (no longer so)'}"
 
 
 def _note_lines(memories: Sequence[Recalled], limit: int) -> Iterator[str]:
@@ -91,19 +111,12 @@ def _note_lines(memories: Sequence[Recalled], limit: int) -> Iterator[str]:
 def _lines_of(memory: Recalled) -> Iterator[str]:
     facts = [fact for fact in memory.facts if fact.valid_to is None]
     if memory.kind == "fact":
-        yield f"- {memory.text}"
+        yield fact_line(memory.text)
     elif facts:
-        yield from (f"- {fact.text}" for fact in facts)
+        yield from (fact_line(fact.text) for fact in facts)
     elif memory.source is not None:
         who = "The user" if memory.source.role == "owner" else memory.source.speaker or "Somebody"
-        flat = " ".join(memory.text.split())
-        cut = flat if len(flat) <= NOTE_CHARACTERS else flat[:NOTE_CHARACTERS].rsplit(" ", 1)[0] + " …"
-        since = "" if memory.valid else " (no longer so)"
-        yield f"- [{_iso(memory.source.said_at)}] {who} said: {cut}{since}"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone().date().isoformat()
+        yield episode_line(memory.source.said_at.astimezone().date(), who, memory.text, valid=memory.valid)
 
 
 def _model_role(message: Message) -> Role:
