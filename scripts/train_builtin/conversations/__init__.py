@@ -1,0 +1,47 @@
+"""Conversations that rest on memory, made up without end: what the built-in chat model is trained on.
+
+Every conversation comes from the same seed in the same way, and the values of the two splits never meet.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+
+from train_builtin.conversations import chatter, duties, memories
+from train_builtin.conversations.scene import Conversation, Scene, World
+from train_builtin.conversations.values import Split
+
+__all__ = ["KINDS", "Conversation", "generate"]
+
+KINDS: dict[str, tuple[Callable[[World], Scene], float]] = {
+    "recall": (memories.recall, 27),
+    "unknown": (memories.not_known, 9),
+    "in_conversation": (memories.telling, 13),
+    "update": (memories.update, 10),
+    "list": (memories.listing, 5),
+    "dated": (memories.dated, 5),
+    "extraction": (duties.extract, 11),
+    "profile": (duties.profile, 2.5),
+    "smalltalk": (chatter.small, 5),
+    "meta": (chatter.meta, 2.5),
+    "hard": (chatter.hard, 3),
+    "copy": (duties.copy, 5),
+}
+"""Each kind with its share of the conversations."""
+
+
+def generate(seed: int, *, split: Split) -> Iterator[Conversation]:
+    """Conversations without end, the same ones for the same seed.
+
+    Args:
+        seed: Which ones.
+        split: Whose values they have: ``train`` to learn from, ``heldout`` to measure with.
+    """
+    rng = random.Random(f"{split} {seed}")
+    world = World(rng, split)
+    makers = [maker for maker, _ in KINDS.values()]
+    shares = list(accumulate(share for _, share in KINDS.values()))
+    while True:
+        yield rng.choices(makers, cum_weights=shares)[0](world).lay_out(rng)

@@ -1,0 +1,139 @@
+"""How owners ask for a fact and how Mnemon answers: a question with its answer is one turn."""
+
+from __future__ import annotations
+
+import random
+
+from train_builtin.conversations.attributes import Fact, Question
+from train_builtin.conversations.scene import Turn, World
+from train_builtin.conversations.wording import capital, casually
+
+_OF_A_THING = (
+    "Do you remember {}?",
+    "Do you know {}?",
+    "Tell me {}.",
+    "Remind me of {}.",
+    "I've forgotten {}.",
+    "Can you tell me {}?",
+    "I need {}, please.",
+    "{}?",
+    "{} please",
+    "Have I told you {}?",
+    "Say {} again?",
+)
+_OF_A_CLAUSE = (
+    "Do you remember {}?",
+    "Do you know {}?",
+    "Tell me {}.",
+    "Remind me {}.",
+    "I forgot {}.",
+    "Can you tell me {}?",
+    "Could you say {}?",
+    "Have I told you {}?",
+    "I can't remember {}.",
+)
+_OPENERS = ("Hey, ", "Quick question: ", "Mnemon, ", "Sorry, ", "Ok, ", "One more thing: ", "So, ", "By the way, ")
+_NEXT = ("And {}", "and {}", "Ok and {}", "Thanks! And {}", "Also, {}", "Great. {}")
+
+
+def asked(fact: Fact, question: Question, rng: random.Random, *, follows: bool = False) -> str:
+    """A wording of ``question``.
+
+    Args:
+        follows: Another question came just before, so "And my sister's name?" will do.
+    """
+    roll = rng.random()
+    clause = question.topic.split()[0] in _CLAUSE_WORDS
+    if follows and roll < 0.22 and not clause:
+        return casually(
+            rng.choice(("And {}?", "and {}?", "What about {}?")).replace("{}", question.topic), rng
+        ).format_map(fact.filled)
+    if roll < 0.12 and question.terse:
+        template = rng.choice(question.terse)
+    elif roll < 0.26:
+        template = capital(rng.choice(_OF_A_CLAUSE if clause else _OF_A_THING).replace("{}", question.topic))
+    else:
+        template = rng.choice(question.ask)
+        if follows and rng.random() < 0.2:
+            start = template if template.startswith(("I ", "I'", "{")) else template[0].lower() + template[1:]
+            template = rng.choice(_NEXT).replace("{}", start)
+        elif rng.random() < 0.07:
+            start = template if template.startswith(("I ", "I'", "{")) else template[0].lower() + template[1:]
+            template = rng.choice(_OPENERS) + start
+    return casually(template, rng).format_map(fact.filled)
+
+
+_CLAUSE_WORDS = frozenset("what where when who which how whether whose".split())
+
+
+def answer(fact: Fact, question: Question, rng: random.Random) -> str:
+    """What Mnemon says: nearly always the plain sentence."""
+    choices = question.answers
+    template = choices[0] if len(choices) == 1 or rng.random() < 0.75 else rng.choice(choices)
+    return capital(fact.say(template))
+
+
+def recalled(
+    world: World, fact: Fact, known: list[Fact], *, follows: bool = False, question: Question | None = None
+) -> Turn:
+    """A question about ``fact`` with its answer; sometimes one for yes or no.
+
+    Args:
+        known: All facts in view, whose values must not be mixed in.
+        question: What to ask; any of the fact's questions when left out.
+    """
+    rng = world.rng
+    if question is None and fact.attribute.check and rng.random() < 0.1:
+        return checked(world, fact, known)
+    if question is None:
+        choices = fact.attribute.questions
+        question = choices[0] if rng.random() < 0.7 else rng.choice(choices)
+    said = answer(fact, question, rng)
+    return Turn(
+        asked(fact, question, rng, follows=follows),
+        said,
+        must=tuple(value for value in fact.needed(question) if value in said or capital(value) in said),
+        must_not=others(fact, known, said),
+    )
+
+
+def checked(world: World, fact: Fact, known: list[Fact]) -> Turn:
+    """Asked whether it is so: "No, your dog is called Biscuit."."""
+    rng = world.rng
+    template = casually(fact.attribute.check, rng)
+    if rng.random() < 0.5:
+        return Turn(fact.say(template), f"Yes, {fact.told}.", must=fact.values[:1], any_of=("yes",))
+    alike = [other for other in known if other is not fact and other.attribute is fact.attribute]
+    wrong = dict(fact.filled)
+    wrong["v"] = alike[0].filled["v"] if alike and rng.random() < 0.5 else world.changed(fact).filled["v"]
+    return Turn(
+        template.format_map(wrong), f"No, {fact.told}.", must=fact.values[:1], must_not=(wrong["v"],), any_of=("no",)
+    )
+
+
+def others(fact: Fact, known: list[Fact], said: str) -> tuple[str, ...]:
+    """The values of the other facts that ``said`` does not happen to contain."""
+    return tuple(value for other in known if other is not fact for value in other.values if value not in said)
+
+
+_UNKNOWN = (
+    "I don't know {} yet. Tell me and I'll remember it.",
+    "I don't know {} yet.",
+    "You haven't told me {} yet, so I don't know it.",
+    "I don't know {}. You can tell me and I'll remember it.",
+    "Sorry, I don't know {} yet.",
+)
+
+
+def unknown(world: World, missing: Fact, known: list[Fact], *, follows: bool = False) -> Turn:
+    """A question nothing in view answers, and the honest reply."""
+    rng = world.rng
+    choices = missing.attribute.questions
+    question = choices[0] if rng.random() < 0.85 else rng.choice(choices)
+    topic = missing.say(question.your_topic)
+    template = _UNKNOWN[0] if rng.random() < 0.4 else rng.choice(_UNKNOWN)
+    return Turn(
+        asked(missing, question, rng, follows=follows),
+        template.replace("{}", topic),
+        must_not=tuple(value for fact in known for value in fact.values if value not in topic),
+    )

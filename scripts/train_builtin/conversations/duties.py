@@ -1,0 +1,123 @@
+"""The built-in model's other work: facts out of a message, a profile out of facts, and exact copying as practice."""
+
+from __future__ import annotations
+
+from mnemon.memory import extraction
+from mnemon.profile import composition
+from train_builtin.conversations.attributes import Fact
+from train_builtin.conversations.chatter import hard_turn, small_talk
+from train_builtin.conversations.memories import statement
+from train_builtin.conversations.scene import Scene, Turn, World
+from train_builtin.conversations.wording import capital, casually, listed
+
+NOTHING = "NONE"
+
+_UNREAL = (
+    "If {}, that would be something.",
+    "Imagine {}.",
+    "I dreamt that {}.",
+    "Suppose {}, what then?",
+    "A man on the train said that {}, but about himself.",
+)
+_AROUND = (
+    "What a day.",
+    "The weather is awful today.",
+    "Anyway.",
+    "It rained all morning.",
+    "Sorry, I was away for a bit.",
+    "How are you?",
+    "I just got home.",
+    "The bus was late again.",
+    "Lunch was good.",
+    "I'm so tired today.",
+    "Thanks for asking.",
+    "Long week, this one.",
+)
+
+
+def extract(world: World) -> Scene:
+    """A message and the facts in it, one a line; none in questions, suppositions and chat."""
+    rng = world.rng
+    count = rng.choices((0, 1, 2, 3, 4), (4, 6, 5, 2, 1))[0]
+    if count == 0:
+        return Scene("extraction", [Turn(_empty_message(world), NOTHING)], system=extraction.SYSTEM)
+    facts: list[Fact] = []
+    while len(facts) < count:
+        fact = world.fact(facts)
+        if fact.attribute.fact[0].startswith("The user"):
+            facts.append(fact)
+    parts = [statement(world, facts)]
+    if rng.random() < 0.35:
+        if not parts[0].endswith((".", "!")):
+            parts[0] += "."
+        parts.insert(rng.randrange(2), rng.choice(_AROUND))
+    lines = "\n".join(fact.say(fact.attribute.fact[0]) for fact in facts)
+    must = tuple(value for fact in facts for value in fact.values)
+    return Scene("extraction", [Turn(" ".join(parts), lines, must)], system=extraction.SYSTEM)
+
+
+def _empty_message(world: World) -> str:
+    rng = world.rng
+    roll = rng.random()
+    fact = world.fact([])
+    question = fact.attribute.questions[0]
+    if roll < 0.4:
+        return fact.say(casually(rng.choice(question.ask), rng))
+    if roll < 0.55:
+        return rng.choice(_UNREAL).replace("{}", fact.say(fact.attribute.mine))
+    if roll < 0.8:
+        return small_talk(world).user
+    if roll < 0.9:
+        return hard_turn(rng).user
+    return rng.choice(_AROUND)
+
+
+def profile(world: World) -> Scene:
+    """Facts put into two or three sentences that add nothing."""
+    facts: list[Fact] = []
+    while len(facts) < world.rng.choice((2, 2, 3, 3, 4)):
+        fact = world.fact(facts)
+        if fact.attribute.fact[0].startswith("The user"):
+            facts.append(fact)
+    sentences = [fact.say(fact.attribute.fact[0]) for fact in facts]
+    verbs = [s.removeprefix("The user ").rstrip(".") for s in sentences if s.startswith("The user ")]
+    owned = [s.removeprefix("The user's ").rstrip(".") for s in sentences if s.startswith("The user's ")]
+    said = [f"The user {listed(verbs)}."] if verbs else []
+    if owned:
+        start = "Their " if verbs else "The user's "
+        said.append(start + listed([owned[0], *(f"their {each}" for each in owned[1:])]) + ".")
+    must = tuple(value for fact in facts for value in fact.values)
+    user = "\n".join(f"- {sentence}" for sentence in sentences)
+    return Scene("profile", [Turn(user, " ".join(said), must)], system=composition.SYSTEM)
+
+
+_COPIED = (
+    "full_name",
+    "address",
+    "title",
+    "code",
+    "company",
+    "venue",
+    "phone",
+    "band",
+    "thing_name",
+    "team",
+    "place",
+)
+
+
+def copy(world: World) -> Scene:
+    """Words said back exactly: what recall of long names rests on."""
+    rng = world.rng
+    turns = []
+    for _ in range(rng.choice((1, 2, 2, 3))):
+        roll = rng.random()
+        if roll < 0.4:
+            words = ", ".join(world.values.draw(rng.choice(_COPIED)) for _ in range(rng.choice((1, 2, 3))))
+        elif roll < 0.7:
+            words = " ".join(world.values.invented(rng.choice((1, 2, 3))) for _ in range(rng.choice((2, 3, 4))))
+        else:
+            words = " ".join(world.values.draw("code") for _ in range(rng.choice((1, 2, 3))))
+        user = rng.choice(("Repeat exactly: {}", "Say this back: {}", "Copy this: {}", "Write this again: {}"))
+        turns.append(Turn(user.replace("{}", words), capital(words), (words,)))
+    return Scene("copy", turns)

@@ -1,0 +1,263 @@
+"""Conversations about what memory holds: recalled, not known, told, changed, listed, dated."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from mnemon.memory.dates import spell
+from train_builtin.conversations.asking import recalled, unknown
+from train_builtin.conversations.attributes import Fact
+from train_builtin.conversations.chatter import small_talk
+from train_builtin.conversations.scene import Episode, Scene, Turn, World
+from train_builtin.conversations.wording import capital, casually, listed
+
+
+def recall(world: World) -> Scene:
+    """Facts in view, some of them asked for; now and then one that is not there."""
+    rng = world.rng
+    known = world.facts(world.count())
+    turns: list[Turn] = []
+    for fact in rng.sample(known, min(len(known), rng.choice((1, 2, 2, 3, 3, 4)))):
+        if rng.random() < 0.1:
+            turns.append(unknown(world, missing(world, known), known, follows=bool(turns)))
+        turns.append(recalled(world, fact, known, follows=bool(turns)))
+    return Scene("recall", turns[-4:], [fact.text for fact in known])
+
+
+def missing(world: World, known: list[Fact]) -> Fact:
+    """A fact that is not known; often close to one that is (another person, another thing about the same person)."""
+    of = None
+    if known and world.rng.random() < 0.45:
+        near = world.rng.choice(known).attribute
+        of = near if near.slots else None
+    return world.fact(known, of=of)
+
+
+def not_known(world: World) -> Scene:
+    """Asked for what was never told, among things that were."""
+    rng = world.rng
+    known = world.facts(rng.choice((0, 1, 2, 3, 4, 5, 6)))
+    turns = [unknown(world, missing(world, known), known)]
+    if known and rng.random() < 0.6:
+        turns.insert(0, recalled(world, rng.choice(known), known))
+    if rng.random() < 0.3:
+        fact = missing(world, known)
+        turns += [
+            unknown(world, fact, known, follows=True),
+            Turn(statement(world, [fact]), acknowledgement(world, [fact]), must=said_in(fact)),
+            recalled(world, fact, [*known, fact], question=fact.attribute.questions[0]),
+        ]
+        turns = turns[-4:]
+    return Scene("unknown", turns, [fact.text for fact in known])
+
+
+_OPENERS = (
+    "",
+    "",
+    "",
+    "",
+    "By the way, ",
+    "Just so you know, ",
+    "Hi! ",
+    "Please remember: ",
+    "Oh, ",
+    "Note that ",
+    "Hey, ",
+)
+_ACKNOWLEDGED = (
+    "Got it, {}. I'll remember that.",
+    "Thanks for telling me. I'll remember that {}.",
+    "Noted: {}.",
+    "I'll remember that {}.",
+    "All right, {}. I'll keep that in mind.",
+    "Good to know that {}.",
+    "Understood, {}.",
+)
+
+
+def statement(world: World, facts: list[Fact]) -> str:
+    """The owner telling ``facts`` in a breath."""
+    rng = world.rng
+    parts = [fact.say(casually(rng.choice(fact.attribute.say), rng)) for fact in facts]
+    opener = rng.choice(_OPENERS)
+    goes_on = opener.endswith((", ", ": ", "that "))
+    if not goes_on and rng.random() < 0.75:
+        parts[0] = capital(parts[0])
+    together = listed(parts) if rng.random() < 0.7 else ". ".join([parts[0], *map(capital, parts[1:])])
+    return opener + together + rng.choice((".", ".", ".", "", "!"))
+
+
+def acknowledgement(world: World, facts: list[Fact]) -> str:
+    """Mnemon saying back what it was told."""
+    return capital(world.rng.choice(_ACKNOWLEDGED).replace("{}", listed([fact.told for fact in facts])))
+
+
+def said_in(*facts: Fact) -> tuple[str, ...]:
+    """The values that an acknowledgement of ``facts`` says."""
+    return tuple(value for fact in facts for value in fact.values if value in fact.told)
+
+
+def telling(world: World) -> Scene:
+    """Something is told, other things are talked about, then it is asked for."""
+    rng = world.rng
+    known = world.facts(rng.choice((0, 0, 0, 1, 2, 3)))
+    told: list[Fact] = []
+    turns: list[Turn] = []
+    for size in rng.choice(((1,), (1,), (2,), (1, 1), (3,), (1, 2))):
+        new: list[Fact] = []
+        for _ in range(size):
+            new.append(world.fact([*known, *told, *new]))
+        told += new
+        turns.append(Turn(statement(world, new), acknowledgement(world, new), must=said_in(*new)))
+    if len(turns) < 3 and rng.random() < 0.3:
+        turns.append(small_talk(world))
+    everything = [*known, *told]
+    for fact in rng.sample(told, min(len(told), max(1, 4 - len(turns)))):
+        turns.append(recalled(world, fact, everything, follows=turns[-1].user.endswith("?")))
+    if known and rng.random() < 0.3:
+        turns.append(recalled(world, rng.choice(known), everything, follows=True))
+    return Scene("in_conversation", turns[:4], [fact.text for fact in known])
+
+
+_CHANGED = (
+    "Got it, {} now.",
+    "I've updated that: {} now.",
+    "Thanks for telling me. I'll remember that {} now.",
+    "All right, {} now.",
+    "Noted: {} now.",
+)
+
+
+def update(world: World) -> Scene:
+    """A fact changes: the new value holds, the old one is what used to be."""
+    rng = world.rng
+    old = world.fact([], usable="update")
+    known = [old, *(world.facts(rng.choice((0, 1, 2, 3))))]
+    known = [fact for i, fact in enumerate(known) if i == 0 or fact.identity != old.identity]
+    new = world.changed(old)
+    now = [new, *known[1:]]
+    rng.shuffle(known)
+    notes = [fact.text for fact in known]
+    question = old.attribute.questions[0]
+    if old.attribute.was and rng.random() < 0.35:
+        return _changed_before(world, old, new, now)
+    turns: list[Turn] = []
+    if rng.random() < 0.3:
+        turns.append(recalled(world, old, known, question=question))
+    told = capital(new.say(casually(rng.choice(old.attribute.update), rng)))
+    told += rng.choice(("", ".", ".", "!"))
+    turns.append(
+        Turn(told, capital(rng.choice(_CHANGED).replace("{}", new.told)), must=said_in(new), must_not=said_in(old))
+    )
+    if len(now) > 1 and rng.random() < 0.3:
+        turns.append(recalled(world, now[-1], now))
+    asks_now = recalled(world, new, [*now, old], question=question)
+    turns.append(asks_now)
+    if old.attribute.was and rng.random() < 0.4:
+        turns.insert(rng.choice((len(turns), len(turns) - 1)), _before(world, old, new))
+    return Scene("update", turns[-4:], notes)
+
+
+def _before(world: World, old: Fact, new: Fact) -> Turn:
+    template = casually(world.rng.choice(old.attribute.before), world.rng)
+    said = capital(old.say(old.attribute.was))
+    return Turn(
+        old.say(template),
+        said,
+        must=tuple(value for value in old.values if value in said),
+        must_not=tuple(value for value in new.values if value not in said),
+    )
+
+
+def _changed_before(world: World, old: Fact, new: Fact, now: list[Fact]) -> Scene:
+    """The change lies back: memory holds the new fact, and the old words marked as no longer so."""
+    rng = world.rng
+    said = capital(old.say(rng.choice(old.attribute.say))) + "."
+    episode = Episode(world.day(), said, valid=False)
+    turns = [recalled(world, new, [*now, old], question=old.attribute.questions[0]), _before(world, old, new)]
+    rng.shuffle(turns)
+    if rng.random() < 0.4:
+        turns = turns[-1:]
+    return Scene("update", turns, [fact.text for fact in rng.sample(now, len(now))], [episode])
+
+
+_ALL = (
+    "What do you know about me?",
+    "Tell me what you know about me.",
+    "What have I told you so far?",
+    "What do you remember about me?",
+    "List everything you know about me.",
+    "Sum up what I told you.",
+    "what do u know about me",
+    "Who am I, as far as you know?",
+)
+_GROUPS = {
+    "family": ("Tell me about my family.", "What do you know about my family?"),
+    "pets": ("What do you know about my pets?", "Tell me about my pets."),
+    "work": ("What do you know about my work?", "Tell me about my work."),
+    "health": ("What do you know about my health?", "What should you know about my health?"),
+    "plans": ("What are my plans?", "What do you know about my plans?"),
+    "food": ("What do you know about my taste in food?", "What do I like to eat and drink?"),
+    "numbers": ("Which numbers do you keep for me?", "What numbers and codes did I give you?"),
+    "things": ("What do you know about my things?",),
+}
+
+
+def listing(world: World) -> Scene:
+    """Everything in view, or everything of one group, each once."""
+    rng = world.rng
+    known = world.facts(rng.choice((1, 2, 2, 3, 3, 4, 5)))
+    groups = [group for group in {fact.attribute.group: None for fact in known} if group in _GROUPS]
+    wanted = known
+    user = rng.choice(_ALL)
+    if groups and len(known) > 1 and rng.random() < 0.4:
+        group = rng.choice(groups)
+        wanted = [fact for fact in known if fact.attribute.group == group]
+        user = rng.choice(_GROUPS[group])
+    clauses = [fact.told for fact in wanted]
+    said = (
+        " ".join(capital(clause) + "." for clause in clauses) if len(clauses) > 2 else capital(listed(clauses)) + "."
+    )
+    must = said_in(*wanted)
+    unwanted = tuple(value for fact in known if fact not in wanted for value in fact.values if value not in said)
+    return Scene("list", [Turn(casually(user, rng), said, must, unwanted)], [fact.text for fact in known])
+
+
+_WHEN = (
+    "When did I say that {}?",
+    "When did I tell you that {}?",
+    "What day did I tell you that {}?",
+    "When was it that I said {}?",
+    "On which date did I mention that {}?",
+)
+
+
+def dated(world: World) -> Scene:
+    """What was said on which day: the note's date is said in words."""
+    rng = world.rng
+    known = world.facts(rng.choice((1, 1, 2, 2, 3, 3, 4)))
+    days: list[date] = []
+    episodes: list[Episode] = []
+    told: list[str] = []
+    for fact in known:
+        day = world.day()
+        days.append(day)
+        told.append(fact.say(rng.choice(fact.attribute.say)))
+        episodes.append(Episode(day, capital(told[-1]) + "."))
+    turns = []
+    for i in rng.sample(range(len(known)), min(len(known), rng.choice((1, 2, 3)))):
+        fact, day = known[i], days[i]
+        if rng.random() < 0.25:
+            turns.append(recalled(world, fact, known, question=fact.attribute.questions[0]))
+            continue
+        user = casually(rng.choice(_WHEN), rng).replace("{}", _recounted(fact))
+        said = rng.choice(("You told me on {}.", "You told me that on {}.", "You said that on {}."))
+        elsewhere = tuple(spell(other) for other in days if other != day)
+        turns.append(Turn(user, said.replace("{}", spell(day)), (spell(day),), elsewhere))
+    rng.shuffle(episodes)
+    return Scene("dated", turns, [], episodes)
+
+
+def _recounted(fact: Fact) -> str:
+    """The fact as its owner would say it, without what is not needed to know which one is meant."""
+    return fact.say(fact.attribute.mine)
