@@ -94,6 +94,7 @@ def recalled(
         said,
         must=tuple(value for value in fact.needed(question) if value in said or capital(value) in said),
         must_not=others(fact, known, said),
+        measures=True,
     )
 
 
@@ -102,12 +103,17 @@ def checked(world: World, fact: Fact, known: list[Fact]) -> Turn:
     rng = world.rng
     template = casually(fact.attribute.check, rng)
     if rng.random() < 0.5:
-        return Turn(fact.say(template), f"Yes, {fact.told}.", must=fact.values[:1], any_of=("yes",))
+        return Turn(fact.say(template), f"Yes, {fact.told}.", must=fact.values[:1], any_of=("yes",), measures=True)
     alike = [other for other in known if other is not fact and other.attribute is fact.attribute]
     wrong = dict(fact.filled)
     wrong["v"] = alike[0].filled["v"] if alike and rng.random() < 0.5 else world.changed(fact).filled["v"]
     return Turn(
-        template.format_map(wrong), f"No, {fact.told}.", must=fact.values[:1], must_not=(wrong["v"],), any_of=("no",)
+        template.format_map(wrong),
+        f"No, {fact.told}.",
+        must=fact.values[:1],
+        must_not=(wrong["v"],),
+        any_of=("no",),
+        measures=True,
     )
 
 
@@ -116,6 +122,8 @@ def others(fact: Fact, known: list[Fact], said: str) -> tuple[str, ...]:
     return tuple(value for other in known if other is not fact for value in other.values if value not in said)
 
 
+UNKNOWN_PHRASES = ("don't know", "haven't told me")
+"""One of them is in every answer that admits not knowing."""
 _UNKNOWN = (
     "I don't know {} yet. Tell me and I'll remember it.",
     "I don't know {} yet.",
@@ -136,4 +144,6 @@ def unknown(world: World, missing: Fact, known: list[Fact], *, follows: bool = F
         asked(missing, question, rng, follows=follows),
         template.replace("{}", topic),
         must_not=tuple(value for fact in known for value in fact.values if value not in topic),
+        any_of=UNKNOWN_PHRASES,
+        measures=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ CLOUD = (
 )
 
 
+_COMMON = frozenset("what would like that that's have your with about tell".split())
+
+
 @functools.cache
 def _texts() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("chatter.toml").read_text("utf-8"))
@@ -32,8 +36,14 @@ def small_talk(world: World) -> Turn:
 def _exchange(kind: str, rng: random.Random) -> Turn:
     entry = rng.choice(_texts()[kind])
     return Turn(
-        casually(rng.choice(entry["user"]), rng), rng.choice(entry["reply"]), any_of=tuple(entry.get("needs", ()))
+        casually(rng.choice(entry["user"]), rng), rng.choice(entry["reply"]), any_of=_words(entry), measures=True
     )
+
+
+def _words(entry: dict[str, Any]) -> tuple[str, ...]:
+    """Words of which a fitting reply has at least one."""
+    words = {word for reply in entry["reply"] for word in re.findall(r"[a-z']{4,}", reply.lower())}
+    return tuple(entry.get("needs", ())) or tuple(sorted(words - _COMMON))
 
 
 def hard_turn(rng: random.Random) -> Turn:
@@ -44,15 +54,15 @@ def hard_turn(rng: random.Random) -> Turn:
     filled["year"] = str(rng.randint(1850, 2024))
     user = casually(rng.choice(entry["user"]), rng).format_map(filled)
     said = CLOUD[0] if rng.random() < 0.7 else rng.choice(CLOUD[1:])
-    return Turn(user, said, any_of=("cloud model",))
+    return Turn(user, said, any_of=("cloud model",), measures=True)
 
 
 def small(world: World) -> Scene:
     """A little talk about nothing, with facts in view that it leaves alone."""
     rng = world.rng
     turns = [small_talk(world) for _ in range(rng.choice((1, 2, 2, 3)))]
-    notes = [fact.text for fact in world.facts(rng.choice((1, 2, 3)))] if rng.random() < 0.4 else []
-    return Scene("smalltalk", turns, notes)
+    facts = world.facts(rng.choice((1, 2, 3))) if rng.random() < 0.4 else []
+    return Scene("smalltalk", turns, facts, [fact.text for fact in facts])
 
 
 def meta(world: World) -> Scene:
@@ -65,13 +75,13 @@ def meta(world: World) -> Scene:
         turn = Turn(casually(rng.choice(asks), rng), said, any_of=(f"{today.day} {today:%B} {today.year}",))
         return Scene("meta", [turn], today=today, dated=True)
     turns = [_exchange("meta", rng) for _ in range(rng.choice((1, 1, 2)))]
-    notes = [fact.text for fact in world.facts(rng.choice((1, 2)))] if rng.random() < 0.3 else []
-    return Scene("meta", turns, notes, today=today)
+    facts = world.facts(rng.choice((1, 2))) if rng.random() < 0.3 else []
+    return Scene("meta", turns, facts, [fact.text for fact in facts], today=today)
 
 
 def hard(world: World) -> Scene:
     """Questions for a larger model, with facts in view that do not help."""
     rng = world.rng
     turns = [hard_turn(rng) for _ in range(rng.choice((1, 1, 2)))]
-    notes = [fact.text for fact in world.facts(rng.choice((1, 2)))] if rng.random() < 0.3 else []
-    return Scene("hard", turns, notes)
+    facts = world.facts(rng.choice((1, 2))) if rng.random() < 0.3 else []
+    return Scene("hard", turns, facts, [fact.text for fact in facts])

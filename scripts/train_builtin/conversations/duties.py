@@ -40,7 +40,7 @@ def extract(world: World) -> Scene:
     rng = world.rng
     count = rng.choices((0, 1, 2, 3, 4), (4, 6, 5, 2, 1))[0]
     if count == 0:
-        return Scene("extraction", [Turn(_empty_message(world), NOTHING)], system=extraction.SYSTEM)
+        return Scene("extraction", [Turn(_empty_message(world), NOTHING, measures=True)], system=extraction.SYSTEM)
     facts: list[Fact] = []
     while len(facts) < count:
         fact = world.fact(facts)
@@ -53,7 +53,7 @@ def extract(world: World) -> Scene:
         parts.insert(rng.randrange(2), rng.choice(_AROUND))
     lines = "\n".join(fact.say(fact.attribute.fact[0]) for fact in facts)
     must = tuple(value for fact in facts for value in fact.values)
-    return Scene("extraction", [Turn(" ".join(parts), lines, must)], system=extraction.SYSTEM)
+    return Scene("extraction", [Turn(" ".join(parts), lines, must, measures=True)], facts, system=extraction.SYSTEM)
 
 
 def _empty_message(world: World) -> str:
@@ -88,7 +88,7 @@ def profile(world: World) -> Scene:
         said.append(start + listed([owned[0], *(f"their {each}" for each in owned[1:])]) + ".")
     must = tuple(value for fact in facts for value in fact.values)
     user = "\n".join(f"- {sentence}" for sentence in sentences)
-    return Scene("profile", [Turn(user, " ".join(said), must)], system=composition.SYSTEM)
+    return Scene("profile", [Turn(user, " ".join(said), must, measures=True)], facts, system=composition.SYSTEM)
 
 
 _COPIED = (

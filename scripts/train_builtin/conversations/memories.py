@@ -21,7 +21,7 @@ def recall(world: World) -> Scene:
         if rng.random() < 0.1:
             turns.append(unknown(world, missing(world, known), known, follows=bool(turns)))
         turns.append(recalled(world, fact, known, follows=bool(turns)))
-    return Scene("recall", turns[-4:], [fact.text for fact in known])
+    return Scene("recall", turns, known, [fact.text for fact in known])
 
 
 def missing(world: World, known: list[Fact]) -> Fact:
@@ -40,15 +40,16 @@ def not_known(world: World) -> Scene:
     turns = [unknown(world, missing(world, known), known)]
     if known and rng.random() < 0.6:
         turns.insert(0, recalled(world, rng.choice(known), known))
+    told: list[Fact] = []
     if rng.random() < 0.3:
         fact = missing(world, known)
+        told.append(fact)
         turns += [
             unknown(world, fact, known, follows=True),
             Turn(statement(world, [fact]), acknowledgement(world, [fact]), must=said_in(fact)),
             recalled(world, fact, [*known, fact], question=fact.attribute.questions[0]),
         ]
-        turns = turns[-4:]
-    return Scene("unknown", turns, [fact.text for fact in known])
+    return Scene("unknown", turns, [*known, *told], [fact.text for fact in known])
 
 
 _OPENERS = (
@@ -116,7 +117,7 @@ def telling(world: World) -> Scene:
         turns.append(recalled(world, fact, everything, follows=turns[-1].user.endswith("?")))
     if known and rng.random() < 0.3:
         turns.append(recalled(world, rng.choice(known), everything, follows=True))
-    return Scene("in_conversation", turns[:4], [fact.text for fact in known])
+    return Scene("in_conversation", turns, everything, [fact.text for fact in known])
 
 
 _CHANGED = (
@@ -146,16 +147,14 @@ def update(world: World) -> Scene:
         turns.append(recalled(world, old, known, question=question))
     told = capital(new.say(casually(rng.choice(old.attribute.update), rng)))
     told += rng.choice(("", ".", ".", "!"))
-    turns.append(
-        Turn(told, capital(rng.choice(_CHANGED).replace("{}", new.told)), must=said_in(new), must_not=said_in(old))
-    )
+    turns.append(Turn(told, capital(rng.choice(_CHANGED).replace("{}", new.told)), must=said_in(new), measures=True))
     if len(now) > 1 and rng.random() < 0.3:
         turns.append(recalled(world, now[-1], now))
     asks_now = recalled(world, new, [*now, old], question=question)
     turns.append(asks_now)
     if old.attribute.was and rng.random() < 0.4:
         turns.insert(rng.choice((len(turns), len(turns) - 1)), _before(world, old, new))
-    return Scene("update", turns[-4:], notes)
+    return Scene("update", turns, [old, *now], notes)
 
 
 def _before(world: World, old: Fact, new: Fact) -> Turn:
@@ -166,6 +165,7 @@ def _before(world: World, old: Fact, new: Fact) -> Turn:
         said,
         must=tuple(value for value in old.values if value in said),
         must_not=tuple(value for value in new.values if value not in said),
+        measures=True,
     )
 
 
@@ -178,7 +178,7 @@ def _changed_before(world: World, old: Fact, new: Fact, now: list[Fact]) -> Scen
     rng.shuffle(turns)
     if rng.random() < 0.4:
         turns = turns[-1:]
-    return Scene("update", turns, [fact.text for fact in rng.sample(now, len(now))], [episode])
+    return Scene("update", turns, [old, *now], [fact.text for fact in rng.sample(now, len(now))], [episode])
 
 
 _ALL = (
@@ -220,7 +220,8 @@ def listing(world: World) -> Scene:
     )
     must = said_in(*wanted)
     unwanted = tuple(value for fact in known if fact not in wanted for value in fact.values if value not in said)
-    return Scene("list", [Turn(casually(user, rng), said, must, unwanted)], [fact.text for fact in known])
+    turn = Turn(casually(user, rng), said, must, unwanted, measures=True)
+    return Scene("list", [turn], known, [fact.text for fact in known])
 
 
 _WHEN = (
@@ -253,9 +254,9 @@ def dated(world: World) -> Scene:
         user = casually(rng.choice(_WHEN), rng).replace("{}", _recounted(fact))
         said = rng.choice(("You told me on {}.", "You told me that on {}.", "You said that on {}."))
         elsewhere = tuple(spell(other) for other in days if other != day)
-        turns.append(Turn(user, said.replace("{}", spell(day)), (spell(day),), elsewhere))
+        turns.append(Turn(user, said.replace("{}", spell(day)), (spell(day),), elsewhere, measures=True))
     rng.shuffle(episodes)
-    return Scene("dated", turns, [], episodes)
+    return Scene("dated", turns, known, [], episodes)
 
 
 def _recounted(fact: Fact) -> str:

@@ -48,6 +48,7 @@ class Turn:
         must: Values the answer says.
         must_not: Values it must not say: those of other facts, or the old one.
         any_of: Words of which it needs one.
+        measures: It is what its kind of conversation is about, so a held-out case may end with it.
     """
 
     user: str
@@ -55,6 +56,7 @@ class Turn:
     must: tuple[str, ...] = ()
     must_not: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
+    measures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,14 @@ class Scene:
     """A conversation and what it rests on.
 
     Attributes:
-        notes: Facts, as sentences.
+        facts: What it is about, known or told.
+        notes: The known facts, as sentences.
         system: A system text of its own, for work such as extraction; then there are no notes.
     """
 
     kind: str
     turns: list[Turn]
+    facts: list[Fact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     episodes: list[Episode] = field(default_factory=list)
     system: str = ""
