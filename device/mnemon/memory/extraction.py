@@ -214,7 +214,7 @@ def _from_model(message: Message, stated: list[str], model: ChatModel) -> list[F
         return []
     drafts = []
     for line in answer_lines(answer)[:MAX_FACTS]:
-        if not _holds(line, stated):
+        if not is_stated(line, stated):
             continue
         draft = replace(understand(line), text=line, origin="model")
         resolved = dates.resolve(line, message.said_at.astimezone().date(), weekdays=False).text
@@ -276,7 +276,7 @@ _NOT = re.compile(
 )
 
 
-def _holds(line: str, stated: Iterable[str]) -> bool:
+def is_stated(line: str, stated: Iterable[str]) -> bool:
     """True when one stated sentence says all that ``line`` says, and says yes and no where it does."""
     said = [word for word in words.plain_words(line) if word in _FRAME_EVIDENCE]
     for sentence in stated:
