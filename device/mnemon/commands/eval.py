@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app
+from mnemon.errors import InputError
+
+if TYPE_CHECKING:
+    from mnemon.runtime.catalog import Placement
 
 path_option = click.option(
     "--path", required=True, type=click.Path(exists=True, path_type=Path), help="Where the data is."
@@ -56,6 +64,81 @@ def evaluate_told(app: App, as_json: bool) -> None:
     with output.progress("Asked") as seen:
         figures = spoken.run_told(model=app.model, progress=lambda _what, done, total: seen(done, total))
     _print_figures(figures, as_json=as_json)
+
+
+@evaluate.command("built-in")
+@click.option("--model", metavar="NAME", help="Another model: a name from `mnemon models list`, or a GGUF file.")
+@click.option("--cases", type=click.Path(path_type=Path), help="Cases of your own, as JSON Lines.")
+@click.option("--heldout", type=click.Path(path_type=Path), help="A folder of held-out text to measure losses on.")
+@click.option(
+    "--heldout-rows", default=40, show_default=True, type=click.IntRange(min=1), help="Rows of each such file."
+)
+@click.option(
+    "--memories",
+    type=click.Choice(["system", "message"]),
+    help="Where recalled memories go in the prompt, if not where the catalog says.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; 1 is much the fastest on a busy machine.")
+@click.option("--transcripts", type=click.Path(path_type=Path), help="Write every case with its answer to this file.")
+@output.json_option
+@pass_app
+def evaluate_built_in(
+    app: App,
+    model: str | None,
+    cases: Path | None,
+    heldout: Path | None,
+    heldout_rows: int,
+    memories: Placement | None,
+    threads: int | None,
+    transcripts: Path | None,
+    as_json: bool,
+) -> None:
+    """A chat model by itself, the built-in one unless named: facts, honesty, extraction, small talk, speed."""
+    from mnemon.evaluation import built_in, built_in_cases, held_out
+    from mnemon.runtime import catalog
+
+    read = built_in_cases.read_cases(cases)
+    files = held_out.held_out_files(heldout) if heldout else []
+    spec = catalog.resolve(model or app.model or catalog.BUILT_IN, app.home)
+    settings = app.settings().model
+    settings = replace(settings, threads=threads or settings.threads)
+    with _transcripts(transcripts) as keep, built_in.opened(spec, settings, memories) as loaded:
+        report = built_in.described(loaded)
+        with output.progress("Asked") as seen:
+            report |= built_in.run(loaded, read, progress=seen, keep=keep)
+        with output.progress("Read") as seen:
+            report |= held_out.run(loaded, files, rows=heldout_rows, progress=seen)
+    output.note(f"{report['cases']} cases in {report['seconds']:.0f} s.")
+    if as_json:
+        output.print_json(report)
+    else:
+        output.print_rows(_table(report))
+
+
+def _table(report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    yield "model", report["model"], f"{report['parameters'] / 1e6:.1f}M weights, {report['file_bytes'] / 1e6:.1f} MB"
+    yield "cases", f"{report['cases']:,}", ""
+    for name, value in report["figures"].items():
+        counted = report["by_task"].get(name)
+        yield name.replace("_", " "), f"{value:.3f}", f"{counted['right']} of {counted['of']}" if counted else ""
+    for name, rate in report["speed"].items():
+        yield name.removesuffix("_tokens_per_s"), f"{rate:,.0f}", "tokens a second"
+    for name, loss in report["heldout"].items():
+        yield f"held out: {name}", f"{loss:.3f}", f"nats a token, {report['heldout_per_byte'][name]:.3f} a byte"
+
+
+@contextmanager
+def _transcripts(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+    """Something that writes a line at once, so that an interrupted run leaves what it had."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}.", hint="Name another file.") from error
+    with file:
+        yield lambda row: print(json.dumps(row, ensure_ascii=False), file=file)
 
 
 def _print_figures(figures: dict[str, Any], *, as_json: bool) -> None:

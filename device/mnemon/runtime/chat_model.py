@@ -164,7 +164,14 @@ class ChatModel(Protocol):
     def loglikelihood(
         self, messages: Sequence[ChatMessage], answer: str, *, priority: Priority = Priority.BACKGROUND
     ) -> TokenScores:
-        """How likely the model finds ``answer`` as its reply to ``messages``."""
+        """How likely the model finds ``answer`` as its reply to ``messages``.
+
+        Without messages ``answer`` is running text that nothing stands before; its first token is then left out
+        where the model has no token that begins a text.
+
+        Raises:
+            PromptTooLongError: They do not fit into the window together.
+        """
 
     def count_tokens(self, text: str) -> int:
         """Length of ``text`` in this model's tokens."""

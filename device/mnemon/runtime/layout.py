@@ -93,11 +93,20 @@ class Layout:
     def plan_given(self, messages: Sequence[ChatMessage], answer: str) -> tuple[Plan, list[int]]:
         """The prompt before a given answer, and the answer's tokens.
 
+        Without messages the answer is running text: nothing of the template stands before it, only the token that
+        begins a text, or the text's own first one where the model knows no such token.
+
         Raises:
             PromptTooLongError: They do not fit together.
         """
-        tokens = self._encode(templates.normalised(messages), None)
-        following = self.model.plain(answer, after=tokens[-1])
+        if messages:
+            tokens = self._encode(templates.normalised(messages), None)
+            following = self.model.plain(answer, after=tokens[-1])
+        elif self.model.adds_bos:
+            tokens, following = [self.model.bos], self.model.plain(answer)
+        else:
+            text = self.model.plain(answer)
+            tokens, following = text[:1], text[1:]
         if len(tokens) + len(following) > self.window:
             raise self._too_long(len(tokens) + len(following))
         return Plan(tokens, 0), following

@@ -246,6 +246,8 @@ class LocalModel:
     ) -> TokenScores:
         """How likely the model finds ``answer`` as its reply to ``messages``, token by token."""
         plan, tokens = self._layout.plan_given(messages, answer)
+        if not tokens:
+            return TokenScores((), ())
         scores = self._wait_for(priority, lambda: self._score(plan.tokens, tokens))
         return TokenScores(tuple(self.model.text([t]) for t in tokens), tuple(scores))
 
