@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from train_builtin.conversations.attributes import Fact, Question
+from train_builtin.conversations.attributes import Fact, Question, Saying
 from train_builtin.conversations.scene import Turn, World
 from train_builtin.conversations.wording import capital, casually
 
@@ -66,21 +66,27 @@ def asked(fact: Fact, question: Question, rng: random.Random, *, follows: bool =
 _CLAUSE_WORDS = frozenset("what where when who which how whether whose".split())
 
 
-def answer(fact: Fact, question: Question, rng: random.Random) -> str:
-    """What Mnemon says: nearly always the plain sentence."""
+def answer(fact: Fact, question: Question) -> str:
+    """What Mnemon says: the fact in memory's own words."""
     choices = question.answers
-    template = choices[0] if len(choices) == 1 or rng.random() < 0.75 else rng.choice(choices)
-    return capital(fact.say(template))
+    return capital(fact.say(choices[fact.wording] if len(choices) > fact.wording else choices[0]))
 
 
 def recalled(
-    world: World, fact: Fact, known: list[Fact], *, follows: bool = False, question: Question | None = None
+    world: World,
+    fact: Fact,
+    known: list[Fact],
+    *,
+    follows: bool = False,
+    question: Question | None = None,
+    saying: Saying | None = None,
 ) -> Turn:
     """A question about ``fact`` with its answer; sometimes one for yes or no.
 
     Args:
         known: All facts in view, whose values must not be mixed in.
         question: What to ask; any of the fact's questions when left out.
+        saying: How the owner told it, where memory has only their words: the answer is mostly in the same.
     """
     rng = world.rng
     if question is None and fact.attribute.check and rng.random() < 0.1:
@@ -88,11 +94,13 @@ def recalled(
     if question is None:
         choices = fact.attribute.questions
         question = choices[0] if rng.random() < 0.7 else rng.choice(choices)
-    said = answer(fact, question, rng)
+    said = answer(fact, question)
+    if saying and saying.yours and question.answers is fact.attribute.questions[0].answers and rng.random() < 0.75:
+        said = capital(fact.say(saying.yours)) + "."
     return Turn(
         asked(fact, question, rng, follows=follows),
         said,
-        must=tuple(value for value in fact.needed(question) if value in said or capital(value) in said),
+        must=fact.needed(question),
         must_not=others(fact, known, said),
         measures=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Question:
         short: The answer without its sentence.
         topic: What is asked for, in the owner's words: "my dog's name", "where I live".
         your_topic: The same in Mnemon's words.
-        gives: The value it asks for; the others of the fact may be said too.
+        gives: The one value it asks for; empty for all.
     """
 
     ask: tuple[str, ...]
@@ -34,6 +35,19 @@ class Question:
     topic: str
     your_topic: str
     gives: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """How an owner tells a fact.
+
+    Attributes:
+        text: In their words: "my dog is called {v}".
+        yours: The same words back, "your dog is called {v}"; empty where that makes no sentence.
+    """
+
+    text: str
+    yours: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +61,12 @@ class Attribute:
     slots: dict[str, str]
     values: dict[str, str]
     fact: tuple[str, ...]
-    say: tuple[str, ...]
-    told: str
+    say: tuple[Saying, ...]
+    told: tuple[str, ...]
     mine: str
     questions: tuple[Question, ...]
     check: str
-    update: tuple[str, ...]
+    update: tuple[Saying, ...]
     before: tuple[str, ...]
     was: str
 
@@ -83,8 +97,8 @@ class Fact:
 
     @property
     def told(self) -> str:
-        """As a clause to its owner: "your dog is called Biscuit"."""
-        return self.say(self.attribute.told)
+        """As a clause to its owner, in memory's words: "your dog is called Biscuit"."""
+        return self.say(self.attribute.told[self.wording])
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -101,11 +115,13 @@ class Fact:
         """``template`` with its places filled."""
         return template.format_map(self.filled)
 
+    def plain(self) -> Fact:
+        """The same fact in its usual words."""
+        return self if self.wording == 0 else Fact(self.attribute, self.filled)
+
     def needed(self, question: Question) -> tuple[str, ...]:
         """The values that a full answer to ``question`` must say."""
-        answer = question.answers[0]
-        named = [name for name in self.filled if name.islower() and "{" + name + "}" in answer]
-        return tuple(self.filled[name] for name in named if name in self.attribute.values or name == question.gives)
+        return (self.filled[question.gives],) if question.gives else self.values
 
 
 def draw(attribute: Attribute, values: Values, slots: dict[str, str] | None = None) -> Fact:
@@ -144,20 +160,46 @@ def weights() -> tuple[float, ...]:
     return tuple(found)
 
 
+_TO_YOU = tuple(
+    (re.compile(rf"\b{mine}\b"), yours)
+    for mine, yours in (
+        ("(?:I am|I'm|we are|we're)", "you are"),
+        ("(?:I was|we were)", "you were"),
+        ("(?:I've|we've)", "you have"),
+        ("I'd", "you'd"),
+        ("I'll", "you'll"),
+        ("(?:I|we|me|us)", "you"),
+        ("(?:my|our)", "your"),
+        ("mine", "yours"),
+        ("myself", "yourself"),
+    )
+)
+
+
 def to_you(words: str) -> str:
     """The owner's words as Mnemon says them back: "where I keep my keys" becomes "where you keep your keys"."""
-    for pattern, other in ((r"\bI am\b", "you are"), (r"\bI was\b", "you were"), (r"\bI\b", "you")):
-        words = re.sub(pattern, other, words)
-    return re.sub(r"\bmy\b", "your", re.sub(r"\bme\b", "you", words))
+    for pattern, yours in _TO_YOU:
+        words = pattern.sub(yours, words)
+    return words
+
+
+_NOT_SAID_BACK = re.compile(r"(?:you|please|sorry|remember|note|give|post|don't|can|it's)\b|.*[?:]")
+
+
+def _sayings(texts: Iterable[str]) -> tuple[Saying, ...]:
+    return tuple(Saying(text, "" if _NOT_SAID_BACK.match(text) else to_you(text)) for text in texts)
+
+
+def _as_clause(sentence: str) -> str:
+    """A sentence as part of another one."""
+    clause = sentence.rstrip(".")
+    return clause if clause.startswith(("{", "I ")) else clause[0].lower() + clause[1:]
 
 
 def _read(entry: dict[str, Any]) -> Attribute:
     facts = tuple(entry["fact"])
-    answers = tuple(entry.get("answer", ())) or (as_second_person(facts[0]),)
-    told = answers[0].rstrip(".")
-    told = told if told.startswith("{") else told[0].lower() + told[1:]
-    mine = as_first_person(facts[0]).rstrip(".")
-    mine = mine if mine.startswith(("{", "I ")) else mine[0].lower() + mine[1:]
+    said = entry.get("answer", [])
+    answers = (*said, *(as_second_person(fact) for fact in facts[len(said) :]))
     first = Question(
         ask=tuple(entry["ask"]),
         terse=tuple(entry.get("terse", ())),
@@ -165,13 +207,13 @@ def _read(entry: dict[str, Any]) -> Attribute:
         short=entry.get("short", "{v}"),
         topic=entry["topic"],
         your_topic=to_you(entry["topic"]),
-        gives=entry.get("gives", "v"),
+        gives="",
     )
     more = (
         Question(
             ask=tuple(each["ask"]),
             terse=(),
-            answers=(each["answer"],),
+            answers=(each["answer"],) if "answer" in each else answers,
             short=each["short"],
             topic=each["topic"],
             your_topic=to_you(each["topic"]),
@@ -187,12 +229,12 @@ def _read(entry: dict[str, Any]) -> Attribute:
         slots=entry.get("slots", {}),
         values=entry["values"],
         fact=facts,
-        say=tuple(entry["say"]),
-        told=told,
-        mine=mine,
+        say=_sayings(entry["say"]),
+        told=tuple(map(_as_clause, answers)),
+        mine=_as_clause(as_first_person(facts[0])),
         questions=(first, *more),
         check=entry.get("check", ""),
-        update=tuple(entry.get("update", ())),
+        update=_sayings(entry.get("update", ())),
         before=tuple(entry.get("before", ())),
         was=entry.get("was", ""),
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mnemon.memory import extraction
+from mnemon.memory import clauses, extraction
 from mnemon.profile import composition
-from train_builtin.conversations.attributes import Fact
+from train_builtin.conversations.attributes import Fact, Saying
 from train_builtin.conversations.chatter import hard_turn, small_talk
-from train_builtin.conversations.memories import statement
+from train_builtin.conversations.memories import said_in, statement
 from train_builtin.conversations.scene import Scene, Turn, World
 from train_builtin.conversations.wording import capital, casually, listed
 
@@ -41,19 +41,38 @@ def extract(world: World) -> Scene:
     count = rng.choices((0, 1, 2, 3, 4), (4, 6, 5, 2, 1))[0]
     if count == 0:
         return Scene("extraction", [Turn(_empty_message(world), NOTHING, measures=True)], system=extraction.SYSTEM)
+    while True:
+        facts = _about_the_owner(world, count)
+        message, sayings = statement(world, facts)
+        if rng.random() < 0.35:
+            around = rng.choice(_AROUND)
+            message = f"{message.rstrip('.!')}. {around}" if rng.random() < 0.5 else f"{around} {capital(message)}"
+        stated = clauses.sentences(message)
+        lines = [_line(fact, saying, stated) for fact, saying in zip(facts, sayings, strict=True)]
+        if all(lines):
+            turn = Turn(message, "\n".join(lines), said_in(*facts), measures=True)
+            return Scene("extraction", [turn], facts, system=extraction.SYSTEM)
+
+
+def _about_the_owner(world: World, count: int) -> list[Fact]:
+    """Facts whose sentences begin with "The user", as the product wants them."""
     facts: list[Fact] = []
     while len(facts) < count:
-        fact = world.fact(facts)
-        if fact.attribute.fact[0].startswith("The user"):
+        fact = world.fact(facts).plain()
+        if fact.text.startswith("The user"):
             facts.append(fact)
-    parts = [statement(world, facts)]
-    if rng.random() < 0.35:
-        if not parts[0].endswith((".", "!")):
-            parts[0] += "."
-        parts.insert(rng.randrange(2), rng.choice(_AROUND))
-    lines = "\n".join(fact.say(fact.attribute.fact[0]) for fact in facts)
-    must = tuple(value for fact in facts for value in fact.values)
-    return Scene("extraction", [Turn(" ".join(parts), lines, must, measures=True)], facts, system=extraction.SYSTEM)
+    return facts
+
+
+def _line(fact: Fact, saying: Saying, stated: list[str]) -> str:
+    """The fact in memory's words if the product can see that it was said, else in the owner's; "" when in neither."""
+    if extraction.is_stated(fact.text, stated):
+        return fact.text
+    if saying.text.startswith(("my ", "our ")):
+        line = f"The user's {fact.say(saying.text.split(' ', 1)[1])}."
+        if extraction.is_stated(line, stated) and " I" not in saying.text:
+            return line
+    return ""
 
 
 def _empty_message(world: World) -> str:
@@ -74,12 +93,8 @@ def _empty_message(world: World) -> str:
 
 def profile(world: World) -> Scene:
     """Facts put into two or three sentences that add nothing."""
-    facts: list[Fact] = []
-    while len(facts) < world.rng.choice((2, 2, 3, 3, 4)):
-        fact = world.fact(facts)
-        if fact.attribute.fact[0].startswith("The user"):
-            facts.append(fact)
-    sentences = [fact.say(fact.attribute.fact[0]) for fact in facts]
+    facts = _about_the_owner(world, world.rng.choice((2, 2, 3, 3, 4)))
+    sentences = [fact.text for fact in facts]
     verbs = [s.removeprefix("The user ").rstrip(".") for s in sentences if s.startswith("The user ")]
     owned = [s.removeprefix("The user's ").rstrip(".") for s in sentences if s.startswith("The user's ")]
     said = [f"The user {listed(verbs)}."] if verbs else []

@@ -6,7 +6,7 @@ from datetime import date
 
 from mnemon.memory.dates import spell
 from train_builtin.conversations.asking import recalled, unknown
-from train_builtin.conversations.attributes import Fact
+from train_builtin.conversations.attributes import Fact, Saying
 from train_builtin.conversations.chatter import small_talk
 from train_builtin.conversations.scene import Episode, Scene, Turn, World
 from train_builtin.conversations.wording import capital, casually, listed
@@ -17,7 +17,7 @@ def recall(world: World) -> Scene:
     rng = world.rng
     known = world.facts(world.count())
     turns: list[Turn] = []
-    for fact in rng.sample(known, min(len(known), rng.choice((1, 2, 2, 3, 3, 4)))):
+    for fact in rng.sample(known, min(len(known), rng.choice((1, 2, 3, 4, 4, 5)))):
         if rng.random() < 0.1:
             turns.append(unknown(world, missing(world, known), known, follows=bool(turns)))
         turns.append(recalled(world, fact, known, follows=bool(turns)))
@@ -40,16 +40,17 @@ def not_known(world: World) -> Scene:
     turns = [unknown(world, missing(world, known), known)]
     if known and rng.random() < 0.6:
         turns.insert(0, recalled(world, rng.choice(known), known))
-    told: list[Fact] = []
+    learned: list[Fact] = []
     if rng.random() < 0.3:
         fact = missing(world, known)
-        told.append(fact)
+        learned.append(fact)
+        turn, sayings = told(world, [fact])
         turns += [
             unknown(world, fact, known, follows=True),
-            Turn(statement(world, [fact]), acknowledgement(world, [fact]), must=said_in(fact)),
-            recalled(world, fact, [*known, fact], question=fact.attribute.questions[0]),
+            turn,
+            recalled(world, fact, [*known, fact], question=fact.attribute.questions[0], saying=sayings[0]),
         ]
-    return Scene("unknown", turns, [*known, *told], [fact.text for fact in known])
+    return Scene("unknown", turns, [*known, *learned], [fact.text for fact in known])
 
 
 _OPENERS = (
@@ -65,56 +66,71 @@ _OPENERS = (
     "Note that ",
     "Hey, ",
 )
+OWN_WORDS_SHARE = 0.7
 _ACKNOWLEDGED = (
     "Got it, {}. I'll remember that.",
     "Thanks for telling me. I'll remember that {}.",
-    "Noted: {}.",
+    "Great, {}.",
     "I'll remember that {}.",
     "All right, {}. I'll keep that in mind.",
-    "Good to know that {}.",
-    "Understood, {}.",
+    "I'll keep in mind that {}.",
 )
 
 
-def statement(world: World, facts: list[Fact]) -> str:
-    """The owner telling ``facts`` in a breath."""
+def statement(world: World, facts: list[Fact]) -> tuple[str, list[Saying]]:
+    """The owner telling ``facts`` in a breath, and the wordings they chose."""
     rng = world.rng
-    parts = [fact.say(casually(rng.choice(fact.attribute.say), rng)) for fact in facts]
+    sayings = [rng.choice(fact.attribute.say) for fact in facts]
+    parts = [fact.say(casually(saying.text, rng)) for fact, saying in zip(facts, sayings, strict=True)]
     opener = rng.choice(_OPENERS)
     goes_on = opener.endswith((", ", ": ", "that "))
     if not goes_on and rng.random() < 0.75:
         parts[0] = capital(parts[0])
     together = listed(parts) if rng.random() < 0.7 else ". ".join([parts[0], *map(capital, parts[1:])])
-    return opener + together + rng.choice((".", ".", ".", "", "!"))
+    return opener + together + rng.choice((".", ".", ".", "", "!")), sayings
 
 
-def acknowledgement(world: World, facts: list[Fact]) -> str:
-    """Mnemon saying back what it was told."""
-    return capital(world.rng.choice(_ACKNOWLEDGED).replace("{}", listed([fact.told for fact in facts])))
+def said_back(world: World, fact: Fact, saying: Saying) -> str:
+    """A clause that tells the owner what they told: mostly in their own words, which cannot be wrong."""
+    own = saying.yours and world.rng.random() < OWN_WORDS_SHARE
+    return fact.say(saying.yours) if own else fact.plain().told
+
+
+def told(world: World, facts: list[Fact]) -> tuple[Turn, list[Saying]]:
+    """The owner tells ``facts`` in some wordings, and Mnemon says them back."""
+    user, sayings = statement(world, facts)
+    clauses = [said_back(world, fact, saying) for fact, saying in zip(facts, sayings, strict=True)]
+    if len(clauses) < 3:
+        said = capital(world.rng.choice(_ACKNOWLEDGED).replace("{}", " and ".join(clauses)))
+    else:
+        said = "Got it. " + " ".join(f"{capital(clause)}." for clause in clauses)
+    return Turn(user, said, must=said_in(*facts)), sayings
 
 
 def said_in(*facts: Fact) -> tuple[str, ...]:
     """The values that an acknowledgement of ``facts`` says."""
-    return tuple(value for fact in facts for value in fact.values if value in fact.told)
+    return tuple(value for fact in facts for value in fact.values)
 
 
 def telling(world: World) -> Scene:
     """Something is told, other things are talked about, then it is asked for."""
     rng = world.rng
     known = world.facts(rng.choice((0, 0, 0, 1, 2, 3)))
-    told: list[Fact] = []
+    learned: list[tuple[Fact, Saying]] = []
     turns: list[Turn] = []
     for size in rng.choice(((1,), (1,), (2,), (1, 1), (3,), (1, 2))):
         new: list[Fact] = []
         for _ in range(size):
-            new.append(world.fact([*known, *told, *new]))
-        told += new
-        turns.append(Turn(statement(world, new), acknowledgement(world, new), must=said_in(*new)))
+            new.append(world.fact([*known, *(fact for fact, _ in learned), *new]).plain())
+        turn, sayings = told(world, new)
+        learned += zip(new, sayings, strict=True)
+        turns.append(turn)
     if len(turns) < 3 and rng.random() < 0.3:
         turns.append(small_talk(world))
-    everything = [*known, *told]
-    for fact in rng.sample(told, min(len(told), max(1, 4 - len(turns)))):
-        turns.append(recalled(world, fact, everything, follows=turns[-1].user.endswith("?")))
+    everything = [*known, *(fact for fact, _ in learned)]
+    for fact, saying in rng.sample(learned, min(len(learned), max(1, 4 - len(turns)))):
+        follows = turns[-1].user.endswith("?")
+        turns.append(recalled(world, fact, everything, follows=follows, saying=saying))
     if known and rng.random() < 0.3:
         turns.append(recalled(world, rng.choice(known), everything, follows=True))
     return Scene("in_conversation", turns, everything, [fact.text for fact in known])
@@ -125,7 +141,7 @@ _CHANGED = (
     "I've updated that: {} now.",
     "Thanks for telling me. I'll remember that {} now.",
     "All right, {} now.",
-    "Noted: {} now.",
+    "Thanks, {} now. I'll keep that in mind.",
 )
 
 
@@ -145,9 +161,13 @@ def update(world: World) -> Scene:
     turns: list[Turn] = []
     if rng.random() < 0.3:
         turns.append(recalled(world, old, known, question=question))
-    told = capital(new.say(casually(rng.choice(old.attribute.update), rng)))
-    told += rng.choice(("", ".", ".", "!"))
-    turns.append(Turn(told, capital(rng.choice(_CHANGED).replace("{}", new.told)), must=said_in(new), measures=True))
+    saying = rng.choice(old.attribute.update)
+    user = capital(new.say(casually(saying.text, rng))) + rng.choice(("", ".", ".", "!"))
+    if saying.yours and rng.random() < OWN_WORDS_SHARE / 2:
+        said = rng.choice(_ACKNOWLEDGED).replace("{}", new.say(saying.yours))
+    else:
+        said = rng.choice(_CHANGED).replace("{}", new.told)
+    turns.append(Turn(user, capital(said), must=said_in(new), measures=True))
     if len(now) > 1 and rng.random() < 0.3:
         turns.append(recalled(world, now[-1], now))
     asks_now = recalled(world, new, [*now, old], question=question)
@@ -172,7 +192,7 @@ def _before(world: World, old: Fact, new: Fact) -> Turn:
 def _changed_before(world: World, old: Fact, new: Fact, now: list[Fact]) -> Scene:
     """The change lies back: memory holds the new fact, and the old words marked as no longer so."""
     rng = world.rng
-    said = capital(old.say(rng.choice(old.attribute.say))) + "."
+    said = capital(old.say(rng.choice(old.attribute.say).text)) + "."
     episode = Episode(world.day(), said, valid=False)
     turns = [recalled(world, new, [*now, old], question=old.attribute.questions[0]), _before(world, old, new)]
     rng.shuffle(turns)
@@ -214,10 +234,7 @@ def listing(world: World) -> Scene:
         group = rng.choice(groups)
         wanted = [fact for fact in known if fact.attribute.group == group]
         user = rng.choice(_GROUPS[group])
-    clauses = [fact.told for fact in wanted]
-    said = (
-        " ".join(capital(clause) + "." for clause in clauses) if len(clauses) > 2 else capital(listed(clauses)) + "."
-    )
+    said = " ".join(f"{capital(fact.told)}." for fact in wanted)
     must = said_in(*wanted)
     unwanted = tuple(value for fact in known if fact not in wanted for value in fact.values if value not in said)
     turn = Turn(casually(user, rng), said, must, unwanted, measures=True)
@@ -239,26 +256,23 @@ def dated(world: World) -> Scene:
     known = world.facts(rng.choice((1, 1, 2, 2, 3, 3, 4)))
     days: list[date] = []
     episodes: list[Episode] = []
-    told: list[str] = []
+    sayings: list[Saying] = []
     for fact in known:
         day = world.day()
         days.append(day)
-        told.append(fact.say(rng.choice(fact.attribute.say)))
-        episodes.append(Episode(day, capital(told[-1]) + "."))
+        saying = rng.choice(fact.attribute.say)
+        sayings.append(saying)
+        episodes.append(Episode(day, capital(fact.say(saying.text)) + "."))
     turns = []
     for i in rng.sample(range(len(known)), min(len(known), rng.choice((1, 2, 3)))):
         fact, day = known[i], days[i]
         if rng.random() < 0.25:
-            turns.append(recalled(world, fact, known, question=fact.attribute.questions[0]))
+            question = fact.attribute.questions[0]
+            turns.append(recalled(world, fact, known, question=question, saying=sayings[i]))
             continue
-        user = casually(rng.choice(_WHEN), rng).replace("{}", _recounted(fact))
-        said = rng.choice(("You told me on {}.", "You told me that on {}.", "You said that on {}."))
+        user = casually(rng.choice(_WHEN), rng).replace("{}", fact.say(fact.attribute.mine))
+        said = rng.choice(("That was on {}.", "That was on {}.", "It was on {}."))
         elsewhere = tuple(spell(other) for other in days if other != day)
         turns.append(Turn(user, said.replace("{}", spell(day)), (spell(day),), elsewhere, measures=True))
     rng.shuffle(episodes)
     return Scene("dated", turns, known, [], episodes)
-
-
-def _recounted(fact: Fact) -> str:
-    """The fact as its owner would say it, without what is not needed to know which one is meant."""
-    return fact.say(fact.attribute.mine)
