@@ -131,3 +131,87 @@ def m0002_facts(db: Database) -> None:
         ) WITHOUT ROWID;
         """
     )
+
+
+@migrations()
+def m0003_levels(db: Database) -> None:
+    """Episodes between messages and profile; doubts between facts; corrections; on which days a fact was used.
+
+    An episode goes with the first of its messages that goes, whoever removes it: a trigger sees to it, and marks its
+    conversation as one to be looked at again. Why a fact ended is read from the fact that took its place, so the
+    copies of later words that ``reason`` held are taken out.
+    """
+    db.executescript(
+        """
+        CREATE TABLE vectors_of_three_kinds (
+            kind TEXT NOT NULL CHECK (kind IN ('message', 'fact', 'episode')),
+            ref INTEGER NOT NULL,
+            vector BLOB NOT NULL,
+            PRIMARY KEY (kind, ref)
+        ) WITHOUT ROWID;
+        INSERT INTO vectors_of_three_kinds SELECT kind, ref, vector FROM vectors;
+        DROP TABLE vectors;
+        ALTER TABLE vectors_of_three_kinds RENAME TO vectors;
+
+        UPDATE facts SET reason = '' WHERE superseded_by IS NOT NULL AND reason != 'edited by the owner';
+        CREATE TABLE fact_uses (                  -- days on which an answer said what the fact says
+            fact_id INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
+            day INTEGER NOT NULL,                 -- days since 1970 UTC: once a day is enough to know
+            PRIMARY KEY (fact_id, day)
+        ) WITHOUT ROWID;
+        CREATE TABLE doubts (                     -- two facts that hold, though they may not both
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            older_id INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
+            newer_id INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
+            found_at INTEGER NOT NULL,
+            settled_at INTEGER,
+            UNIQUE (older_id, newer_id)
+        );
+        CREATE INDEX doubts_newer ON doubts (newer_id);
+
+        ALTER TABLE conversations ADD COLUMN condensed_to INTEGER NOT NULL DEFAULT 0;  -- last message looked at
+        CREATE TABLE episodes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            title TEXT NOT NULL,
+            text TEXT NOT NULL,
+            origin TEXT NOT NULL CHECK (origin IN ('rule', 'model')),
+            began_at INTEGER NOT NULL,
+            ended_at INTEGER NOT NULL,
+            created_at INTEGER NOT NULL
+        );
+        CREATE INDEX episodes_conversation ON episodes (conversation_id);
+        CREATE INDEX episodes_began ON episodes (began_at);
+        CREATE TABLE episode_messages (
+            episode_id INTEGER NOT NULL REFERENCES episodes (id) ON DELETE CASCADE,
+            message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            PRIMARY KEY (episode_id, message_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX episode_messages_message ON episode_messages (message_id);
+        CREATE TRIGGER episode_messages_ad AFTER DELETE ON episode_messages BEGIN
+            DELETE FROM episodes WHERE id = old.episode_id;
+        END;
+        CREATE VIRTUAL TABLE episode_words USING fts5 (
+            title, text, content = 'episodes', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
+        );
+        INSERT INTO episode_words (episode_words, rank) VALUES ('secure-delete', 1);
+        CREATE TRIGGER episodes_ai AFTER INSERT ON episodes BEGIN
+            INSERT INTO episode_words (rowid, title, text) VALUES (new.id, new.title, new.text);
+        END;
+        CREATE TRIGGER episodes_ad AFTER DELETE ON episodes BEGIN
+            INSERT INTO episode_words (episode_words, rowid, title, text)
+                VALUES ('delete', old.id, old.title, old.text);
+            DELETE FROM vectors WHERE kind = 'episode' AND ref = old.id;
+            UPDATE conversations SET condensed_to = 0 WHERE id = old.conversation_id;
+        END;
+
+        CREATE TABLE corrections (                -- what the owner said to put an answer right
+            message_id INTEGER PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
+            answer_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            question_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            created_at INTEGER NOT NULL
+        );
+        CREATE INDEX corrections_answer ON corrections (answer_id);
+        CREATE INDEX corrections_question ON corrections (question_id);
+        """
+    )
