@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["built_in_model", "catalog_text", "embedder"]
+__all__ = ["built_in_model", "catalog_text", "embedder", "history_text"]
 
 BUILT_IN = "mnemon-builtin-q8_0.gguf"
 
@@ -27,6 +27,11 @@ def embedder() -> Path:
 def catalog_text() -> str:
     """The catalog as TOML; :mod:`mnemon.runtime.catalog` understands it."""
     return (_folder() / "catalog.toml").read_text("utf-8")
+
+
+def history_text() -> str:
+    """Every built-in model so far, oldest first, as TOML: ``[[model]]`` tables with its file and its ``figures``."""
+    return (_folder() / "history.toml").read_text("utf-8")
 
 
 def _folder() -> Path:

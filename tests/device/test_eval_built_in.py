@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import math
@@ -23,6 +24,7 @@ from mnemon.evaluation.built_in_cases import TASKS, TODAY, Case, read_cases, req
 from mnemon.evaluation.judging import Answer, Judge, Verdict, holds
 from mnemon.memory import extraction
 from mnemon.profile import composition
+from mnemon.runtime import catalog
 from mnemon.runtime.chat_model import ChatMessage, ModelInfo, StopReason, TokenScores
 from mnemon.runtime.scripted import Call, ScriptedModel
 from mnemon.runtime.worker import LocalModel
@@ -266,7 +268,8 @@ def test_a_list_counts_facts_and_repeats() -> None:
     one = case(task="list", question="What do you know about me?", must_all=("Rex", "Hove", "nurse"))
     full = judged(one, "Your dog is called Rex, you live in Hove and you work as a nurse.")
     assert (full.right, full.found, full.wanted, full.repeats) == (True, 3, 3, False)
-    again = judged(one, "Your dog is called Rex, you live in Hove, and your dog is called Rex.")
+    assert not judged(one, "I know that your dog is called Rex, your cat is called Rex and so is your hen.").repeats
+    again = judged(one, "I know that your dog is called Rex, you live in Hove, and your dog is called Rex.")
     assert (again.right, again.found, again.repeats) == (False, 2, True)
 
 
@@ -274,6 +277,8 @@ def test_a_profile_adds_nothing_and_leaves_nothing_out() -> None:
     one = case(
         task="profile", question="", notes=("The user works as a nurse in Hove.", "The user's dog is called Rex.")
     )
+    mixed_up = judged(one, "The user works as a nurse in Hove. Their nurse is called Rex.")
+    assert (mixed_up.right, mixed_up.invented) == (False, ())
     good = judged(one, "The user works as a nurse in Hove. Their dog is called Rex.")
     assert (good.right, good.found, good.wanted) == (True, 2, 2)
     made_up = judged(one, "The user is a nurse and lives in Leeds with Rex since 2019.")
@@ -348,6 +353,36 @@ def test_the_cases_that_come_with_mnemon_are_of_every_kind_and_can_be_answered()
         shown = " ".join(m.content for m in request(one, SYSTEM_PLACEMENT).messages)
         if one.task not in ("dated", "extraction"):
             assert not [value for value in one.must_all if not holds(shown, value)], one
+
+
+def test_ideal_answers_to_them_are_right_and_make_nothing_up() -> None:
+    cases = read_cases()
+    judge = Judge(cases)
+    ideal = {
+        "unknown": lambda one: "I don't know that yet. Tell me and I'll remember it.",
+        "hard": lambda one: "That is a hard one. I can ask the cloud model if you allow it.",
+        "extraction": lambda one: "\n".join(one.lines) or "NONE",
+        "profile": lambda one: " ".join(one.listed),
+    }
+    for one in cases:
+        if one.task not in ("smalltalk", "meta"):  # their rules leave open what is said
+            word = {"yes": "Yes. ", "no": "No. "}.get(one.must_any[0], "") if one.must_any else ""
+            say = ideal.get(one.task, lambda one, word=word: f"{word}You told me: {' and '.join(one.must_all)}.")
+            verdict = judge.judge(one, Answer(say(one)))
+            assert (verdict.right, verdict.invented, verdict.broken) == (True, (), False), (one, say(one))
+
+
+def test_the_history_ends_with_the_model_that_lies_here() -> None:
+    newest = catalog.history()[-1]
+    path = real_models.built_in().path
+    assert path is not None
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == newest["sha256"]
+    assert path.stat().st_size == newest["file_bytes"]
+    assert all(0 <= figure <= 1 for figure in newest["figures"].values())
+    shown = CliRunner().invoke(cli, ["models", "show", "built-in"], obj=App()).stdout
+    assert f"recall {newest['figures']['recall']:.2f}" in shown
+    as_json = json.loads(CliRunner().invoke(cli, ["models", "show", "--json"], obj=App()).stdout)
+    assert as_json["history"][-1]["sha256"] == newest["sha256"]
 
 
 def test_the_command_prints_json_a_table_and_transcripts(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``mnemon eval``: how well it remembers and answers, on real data."""
+"""``mnemon eval``: how well it remembers and answers, and how well a chat model does by itself."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def evaluate_built_in(
     settings = app.settings().model
     settings = replace(settings, threads=threads or settings.threads)
     with _transcripts(transcripts) as keep, built_in.opened(spec, settings, memories) as loaded:
-        report = built_in.described(loaded)
+        report = {**built_in.described(loaded), "cases_sha256": built_in_cases.digest(cases)}
         with output.progress("Asked") as seen:
             report |= built_in.run(loaded, read, progress=seen, keep=keep)
         with output.progress("Read") as seen:

@@ -103,6 +103,7 @@ def show(app: App, name: str | None, as_json: bool) -> None:
     shown = _as_dict(spec, _in_use(app))
     manifest = catalog.Manifest.read(spec.path) if spec.path else None
     shown["sha256"] = manifest.sha256 if manifest else None
+    shown["history"] = history = catalog.history() if spec.built_in else []
     if as_json:
         output.print_json(shown)
         return
@@ -123,6 +124,7 @@ def show(app: App, name: str | None, as_json: bool) -> None:
     ]
     if manifest:
         rows.append(("sha256", f"{manifest.sha256} ({'as announced' if manifest.checked == 'sha256' else 'own'})"))
+    rows += [(f"version {past['version']}", _past(past)) for past in history]
     output.print_rows(rows)
 
 
@@ -178,6 +180,14 @@ def _as_dict(spec: ModelSpec, used: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(spec), "path": str(spec.path) if spec.path else None, "in_use": spec.name == used}
+
+
+def _past(model: dict[str, Any]) -> str:
+    """One built-in model of the history in a line: when, how large, and what it scored where it matters most."""
+    figures = model["figures"]
+    shown = ("recall", "unknown", "update", "extraction_f1", "no_invention", "broken")
+    scored = ", ".join(f"{name.replace('_', ' ')} {figures[name]:.2f}" for name in shown if name in figures)
+    return f"{model['date']}, {model['parameters'] / 1e6:.1f}M weights, {_size(model['file_bytes'])}: {scored}"
 
 
 def _size(count: int) -> str:

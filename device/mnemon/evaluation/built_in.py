@@ -173,6 +173,7 @@ def _figures(verdicts: Sequence[tuple[Case, Verdict]]) -> dict[str, float]:
         figures["list_repeats"] = share(_sum(these, "repeats"), len(these))
     if these := of("profile"):
         figures["profile_faithful"] = share(sum(not verdict.invented for verdict in these), len(these))
+        figures["profile_kept"] = right(these)
         figures["profile_covered"] = share(_sum(these, "found"), _sum(these, "wanted"))
     if these := [verdict for case, verdict in verdicts if case.task in CHAT]:
         figures["chat_whole"] = share(_sum(these, "whole"), len(these))

@@ -9,12 +9,14 @@ from; for a profile the facts as they are listed, or nothing: then they are take
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -47,6 +49,7 @@ TOLD: frozenset[Task] = frozenset(
 TODAY = date(2026, 11, 21)
 """The day that models which read it are told: always the same, so that two runs are alike."""
 ANSWER_TOKENS = 96
+_OURS = "built_in_cases.jsonl"
 _NEEDED: frozenset[Task] = frozenset(("recall", "update", "in_conversation", "list", "dated"))
 _EPISODE = re.compile(r"(?P<who>.{1,60}?) said: (?P<said>.+?)(?P<over> \(no longer so\))?", re.DOTALL)
 
@@ -70,6 +73,11 @@ class Case:
     def texts(self) -> tuple[str, ...]:
         """Everything in the case that an answer may rest on."""
         return (*self.notes, *(said for _, said in self.episodes), *(said for _, said in self.turns), self.question)
+
+    @property
+    def listed(self) -> list[str]:
+        """For a profile: the facts as they are given to the model."""
+        return [line.strip().removeprefix("- ") for line in self.question.splitlines() or self.notes if line.strip()]
 
     @property
     def memories(self) -> list[Recalled]:
@@ -100,13 +108,11 @@ def read_cases(path: Path | None = None) -> list[Case]:
     Raises:
         InputError: The file is missing, is not JSON Lines, holds no case, or a line of it is wrong.
     """
-    if path is None:
-        source = resources.files("mnemon.evaluation").joinpath("built_in_cases.jsonl")
-        name, hint = "built_in_cases.jsonl", "Reinstall mnemon, or name a file with --cases."
-    else:
-        source, name, hint = path, str(path), "Check the path."
+    name, hint = _OURS, "Reinstall mnemon, or name a file with --cases."
+    if path is not None:
+        name, hint = str(path), "Check the path."
     try:
-        text = source.read_text("utf-8")
+        text = _source(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The cases in {name} cannot be read: {error}.", hint=hint) from error
     cases: list[Case] = []
@@ -121,6 +127,11 @@ def read_cases(path: Path | None = None) -> list[Case]:
     return cases
 
 
+def digest(path: Path | None = None) -> str:
+    """SHA-256 of a file of cases: figures can be compared where it is the same."""
+    return hashlib.sha256(_source(path).read_bytes()).hexdigest()
+
+
 def request(case: Case, info: ModelInfo) -> Request:
     """The prompt of a case for the model ``info`` describes.
 
@@ -130,7 +141,7 @@ def request(case: Case, info: ModelInfo) -> Request:
         messages = (ChatMessage("system", extraction.SYSTEM), ChatMessage("user", case.question.strip()))
         return Request(messages, extraction.MAX_TOKENS, extraction.GRAMMAR)
     if case.task == "profile":
-        listed = case.question or "\n".join(prompt.fact_line(note.removeprefix("- ")) for note in case.notes)
+        listed = "\n".join(map(prompt.fact_line, case.listed))
         return Request(
             (ChatMessage("system", composition.SYSTEM), ChatMessage("user", listed)), composition.MAX_TOKENS
         )
@@ -146,6 +157,10 @@ def request(case: Case, info: ModelInfo) -> Request:
         question = replace(question, context=notes)
     shown = replace(info, memory_limit=limit)
     return Request(tuple(prompt.lay_out(shown, history, question, memories, "")))
+
+
+def _source(path: Path | None) -> Path | Traversable:
+    return path or resources.files("mnemon.evaluation").joinpath(_OURS)
 
 
 def _case(row: Any) -> Case:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, time
 
 from mnemon import words
 from mnemon.answering.gate import ABOUT_MNEMON, Sources, is_broken, says_unknown
-from mnemon.evaluation.built_in_cases import TOLD, Case, Task
+from mnemon.evaluation.built_in_cases import TODAY, TOLD, Case, Task
 from mnemon.evaluation.spoken import looks_broken
 from mnemon.memory.extraction import answer_lines
+from mnemon.memory.records import Fact
+from mnemon.profile import composition
 from mnemon.runtime.chat_model import StopReason
 
 CHAT: frozenset[Task] = frozenset(("smalltalk", "meta"))
@@ -45,7 +48,7 @@ class Verdict:
     """What an answer is worth.
 
     Attributes:
-        right: It does what its task asks for; for a profile: nothing in it is made up.
+        right: It does what its task asks for; for a profile: Mnemon would keep it as it is.
         invented: Names, numbers and days in it that the case does not hold.
         broken: It is empty, shows role markers, or goes round in circles.
         found: Of what was wanted, how much it says: facts of a list or a profile, lines of an extraction.
@@ -92,8 +95,8 @@ class Judge:
             right = found == len(wanted) and not repeats and not _says_any(text, case.must_not)
             return Verdict(right, invented, broken, found, len(wanted), repeats=repeats)
         if case.task == "profile":
-            covered = [holds(text, one) for one in case.must_all] or [_covers_fact(text, n) for n in case.notes]
-            right = not invented and not broken and not _says_any(text, case.must_not)
+            covered = [holds(text, one) for one in case.must_all] or [_covers_fact(text, f) for f in case.listed]
+            right = not broken and not _says_any(text, case.must_not) and _would_be_kept(text, case.listed)
             return Verdict(right, invented, broken, sum(covered), len(covered))
         if case.task == "unknown":
             right = says_unknown(text) and not invented and follows
@@ -154,10 +157,17 @@ def holds(text: str, wanted: str) -> bool:
 
 
 def repeats_itself(text: str) -> bool:
-    """Whether two parts of ``text``, between its commas and full stops, say the same in the same words."""
-    parts = [tuple(words.content_words(part)) for part in _PARTS.split(text)]
-    said = [part for part in parts if part]
-    return len(set(said)) < len(said)
+    """Whether a part of ``text``, between its commas and full stops, says nothing but what an earlier one said.
+
+    A part of a single meaningful word ("Thanks.") repeats only one that is the same.
+    """
+    said: list[set[str]] = []
+    for part in _PARTS.split(text):
+        stems = set(words.content_words(part))
+        if stems and any(stems == earlier or (len(stems) > 1 and stems < earlier) for earlier in said):
+            return True
+        said.append(stems)
+    return False
 
 
 def line_key(line: str) -> str:
@@ -182,6 +192,13 @@ def _follows(text: str, case: Case) -> bool:
 
 def _says_any(text: str, unwanted: Iterable[str]) -> bool:
     return any(_pattern(one, whole=True).search(text) for one in unwanted)
+
+
+def _would_be_kept(text: str, facts: Sequence[str]) -> bool:
+    """Whether Mnemon would take the profile as it is: it says what the facts say, all of it and nothing else."""
+    day = datetime.combine(TODAY, time())
+    known = [Fact(i, fact, "user", "", "", None, "owner", day) for i, fact in enumerate(facts)]
+    return text.endswith(".") and composition.says_only(text, known)
 
 
 def _covers_fact(text: str, fact: str) -> bool:

@@ -173,6 +173,18 @@ def resolve(name: str, home: Home) -> ModelSpec:
     return spec
 
 
+def history() -> list[dict[str, Any]]:
+    """Every built-in model so far, oldest first, with what ``mnemon eval built-in`` found.
+
+    Each has ``version``, ``file``, ``sha256``, ``parameters``, ``file_bytes``, ``date``, ``command``,
+    ``cases_sha256``, ``figures``, ``right``, ``speed``, ``heldout`` and ``heldout_per_byte``.
+    """
+    from mnemon_models import history_text
+
+    models: list[dict[str, Any]] = tomllib.loads(history_text())["model"]
+    return models
+
+
 @functools.cache
 def _read_catalog() -> tuple[ModelSpec, ...]:
     from mnemon_models import catalog_text
