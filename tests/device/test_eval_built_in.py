@@ -54,7 +54,7 @@ def case(**fields: Any) -> Case:
 
 def read_case(row: dict[str, Any]) -> Case:
     with tempfile.TemporaryDirectory() as folder:
-        return read_cases(write(Path(folder) / "cases.jsonl", row))[0]
+        return read_cases(write(Path(folder) / "cases.jsonl", row)).cases[0]
 
 
 def judged(one: Case, text: str, stop: StopReason = "end", *, among: Sequence[Case] = ()) -> Verdict:
@@ -346,7 +346,7 @@ def test_figures_are_shares_of_their_own_cases() -> None:
 
 
 def test_the_cases_that_come_with_mnemon_are_of_every_kind_and_can_be_answered() -> None:
-    cases = read_cases()
+    cases = read_cases().cases
     assert {one.task for one in cases} == set(TASKS)
     assert len(cases) >= 500
     for one in cases:
@@ -356,7 +356,7 @@ def test_the_cases_that_come_with_mnemon_are_of_every_kind_and_can_be_answered()
 
 
 def test_ideal_answers_to_them_are_right_and_make_nothing_up() -> None:
-    cases = read_cases()
+    cases = read_cases().cases
     judge = Judge(cases)
     ideal = {
         "unknown": lambda one: "I don't know that yet. Tell me and I'll remember it.",
@@ -395,6 +395,7 @@ def test_the_command_prints_json_a_table_and_transcripts(tmp_path: Path) -> None
     report = json.loads(told.stdout)
     assert report["cases"] == 2
     assert len(report["sha256"]) == 64
+    assert report["cases_sha256"] == hashlib.sha256(Path(cases).read_bytes()).hexdigest()
     assert report["figures"]["unknown"] == 1.0, "the least the built-in model can do"
     assert report["by_task"]["recall"]["of"] == 1
     assert report["speed"]["generation_tokens_per_s"] > 1

@@ -66,6 +66,19 @@ def evaluate_told(app: App, as_json: bool) -> None:
     _print_figures(figures, as_json=as_json)
 
 
+@evaluate.command("changes")
+@click.option("--path", type=click.Path(exists=True, path_type=Path), help="Changes of your own, as JSON Lines.")
+@output.json_option
+@pass_app
+def evaluate_changes(app: App, path: Path | None, as_json: bool) -> None:
+    """A hundred life changes of sixteen kinds: is the present told as present, and the past as past?"""
+    from mnemon.evaluation import changes
+
+    with output.progress("Asked") as seen:
+        figures = changes.run(path, model=app.model, progress=lambda _what, done, total: seen(done, total))
+    _print_figures(figures, as_json=as_json)
+
+
 @evaluate.command("built-in")
 @click.option("--model", metavar="NAME", help="Another model: a name from `mnemon models list`, or a GGUF file.")
 @click.option("--cases", type=click.Path(path_type=Path), help="Cases of your own, as JSON Lines.")
@@ -103,9 +116,9 @@ def evaluate_built_in(
     settings = app.settings().model
     settings = replace(settings, threads=threads or settings.threads)
     with _transcripts(transcripts) as keep, built_in.opened(spec, settings, memories) as loaded:
-        report = {**built_in.described(loaded), "cases_sha256": built_in_cases.digest(cases)}
+        report = {**built_in.described(loaded), "cases_sha256": read.sha256}
         with output.progress("Asked") as seen:
-            report |= built_in.run(loaded, read, progress=seen, keep=keep)
+            report |= built_in.run(loaded, read.cases, progress=seen, keep=keep)
         with output.progress("Read") as seen:
             report |= held_out.run(loaded, files, rows=heldout_rows, progress=seen)
     output.note(f"{report['cases']} cases in {report['seconds']:.0f} s.")

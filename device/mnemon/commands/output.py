@@ -83,13 +83,14 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A counter on standard error for long work, called with (done, total); silent where nobody can see it."""
     shown = sys.stderr.isatty()
     last = 0.0
+    started = time.monotonic()
 
     def update(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if shown and (done >= total or now - last > 0.1):  # ten times a second is as often as eyes can use
             last = now
-            click.echo(f"\r{what} {done:,} of {total:,}\033[K", err=True, nl=False)
+            click.echo(f"\r{what} {done:,} of {total:,}, {now - started:.0f} s\033[K", err=True, nl=False)
 
     try:
         yield update

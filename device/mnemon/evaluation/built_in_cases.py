@@ -4,7 +4,8 @@ Format (JSON Lines): ``task`` (one of :data:`TASKS`), ``notes`` (facts in view),
 "The user said: …"), ``turns`` (pairs of ``user`` or ``assistant`` and words), ``question`` (the message to extract
 from; for a profile the facts as they are listed, or nothing: then they are taken from the notes), ``must_all``,
 ``must_any`` and ``must_not`` (what the answer has to hold, or must not), ``lines`` (the facts to extract) and
-``values`` (every name, number and day that the case holds). All but ``task`` may be left out where they are empty.
+``values`` (names, numbers and days the case is about: they tell which words are names). All but ``task`` may be left
+out where they are empty.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -102,7 +102,15 @@ class Request:
     grammar: str | None = None
 
 
-def read_cases(path: Path | None = None) -> list[Case]:
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The cases of a file, and its SHA-256: figures can be compared where that is the same."""
+
+    cases: tuple[Case, ...]
+    sha256: str
+
+
+def read_cases(path: Path | None = None) -> Cases:
     """The cases of a file, or those that come with Mnemon.
 
     Raises:
@@ -111,8 +119,10 @@ def read_cases(path: Path | None = None) -> list[Case]:
     name, hint = _OURS, "Reinstall mnemon, or name a file with --cases."
     if path is not None:
         name, hint = str(path), "Check the path."
+    source = path or resources.files("mnemon.evaluation").joinpath(_OURS)
     try:
-        text = _source(path).read_text("utf-8")
+        data = source.read_bytes()
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The cases in {name} cannot be read: {error}.", hint=hint) from error
     cases: list[Case] = []
@@ -124,12 +134,7 @@ def read_cases(path: Path | None = None) -> list[Case]:
                 raise InputError(f"Line {number} of {name} is no case: {error}.", hint="Mend the line.") from error
     if not cases:
         raise InputError(f"There is no case in {name}.", hint=hint)
-    return cases
-
-
-def digest(path: Path | None = None) -> str:
-    """SHA-256 of a file of cases: figures can be compared where it is the same."""
-    return hashlib.sha256(_source(path).read_bytes()).hexdigest()
+    return Cases(tuple(cases), hashlib.sha256(data).hexdigest())
 
 
 def request(case: Case, info: ModelInfo) -> Request:
@@ -157,10 +162,6 @@ def request(case: Case, info: ModelInfo) -> Request:
         question = replace(question, context=notes)
     shown = replace(info, memory_limit=limit)
     return Request(tuple(prompt.lay_out(shown, history, question, memories, "")))
-
-
-def _source(path: Path | None) -> Path | Traversable:
-    return path or resources.files("mnemon.evaluation").joinpath(_OURS)
 
 
 def _case(row: Any) -> Case:

@@ -116,7 +116,7 @@ class Judge:
         """
         told = case.task in TOLD
         said = "\n".join(answer_lines(answer)) if case.task == "extraction" else answer.replace("’", "'")
-        sources = Sources((*case.texts, *case.values, ABOUT_MNEMON, "AI"), case.memories)
+        sources = Sources((*case.texts, ABOUT_MNEMON, "AI"), case.memories)
         found: list[str] = []
         for sentence in words.sentences(said):
             if not told and not _SECOND_PERSON.search(sentence):
