@@ -1,6 +1,6 @@
 # Every target does its own set-up; it needs nothing but make, Python 3.11 or newer and a C++ compiler.
 .DEFAULT_GOAL := help
-.PHONY: help chat test test-slow lint bench clean
+.PHONY: help chat test test-slow test-train lint bench clean
 
 BIN := .venv/bin
 
@@ -8,6 +8,7 @@ help:
 	@echo "make chat       talk to Mnemon"
 	@echo "make test       lint, types and tests"
 	@echo "make test-slow  the tests that take over ten seconds each"
+	@echo "make test-train the training pipeline of the built-in model, its smallest size the whole way"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      how fast it is here; tables in bench-out/"
 	@echo "make clean      remove what was installed and built (never your memory)"
@@ -22,6 +23,10 @@ test: lint
 test-slow:
 	@scripts/setup.sh test
 	@$(BIN)/pytest -m slow
+
+test-train:
+	@scripts/setup.sh train
+	@$(BIN)/pytest tests/scripts
 
 lint:
 	@scripts/setup.sh test

@@ -1,6 +1,6 @@
 """Export all-MiniLM-L6-v2 to the int8 ONNX file that Mnemon ships, and prove that it still says the same.
 
-    pip install "mnemon[train]"
+    pip install "mnemon[embedder]"
     python scripts/export_embedder.py --out models/mnemon_models/embedder
     python scripts/export_embedder.py --out models/mnemon_models/embedder --check FOLDER
 

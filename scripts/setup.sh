@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh chat     what `mnemon` needs
 #   scripts/setup.sh test     the same and the tools of `make test`
+#   scripts/setup.sh train    the same and PyTorch, to train the built-in model
 #
 # Does nothing when that was already done for this pyproject.toml. Progress goes to standard error and standard input
 # is left alone, so that it reaches whatever runs next.
@@ -105,7 +106,8 @@ fi
 case $want in
   chat) what=. ;;
   test) what='.[dev]' ;;
-  *) fail "usage: scripts/setup.sh chat|test" ;;
+  train) what='.[dev,train]' ;;
+  *) fail "usage: scripts/setup.sh chat|test|train" ;;
 esac
 if ! "$venv/bin/python" -c 'import llama_cpp' >/dev/null 2>&1; then
   check_machine
@@ -117,4 +119,5 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 quietly "$venv/bin/python" -m pip install -e "$what" || install_failed
 stamped >"$stamp"
 [ "$want" = chat ] || stamped >"$venv/.installed-chat"
+[ "$want" != train ] || stamped >"$venv/.installed-test"
 say "Installed."

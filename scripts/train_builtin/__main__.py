@@ -19,8 +19,9 @@ _STEPS = ("prepare", "conversations", "train", "export", "all")
 def main() -> None:
     """Run the steps asked for."""
     options = _options()
-    configured = settings.load(_CONFIGS / f"{options.config}.toml")
-    work = options.work or Path("build/train_builtin") / options.config
+    path = options.config if options.config.suffix else _CONFIGS / f"{options.config}.toml"
+    configured = settings.load(path)
+    work = options.work or Path("build/train_builtin") / path.stem
     started = time.monotonic()
 
     def say(text: str) -> None:
@@ -63,7 +64,8 @@ def write(configured: settings.Settings, work: Path, say: prepare.Say) -> list[P
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train_builtin", description="Train the built-in chat model.")
     parser.add_argument("step", choices=_STEPS, help="all: prepare, train, export")
-    parser.add_argument("config", choices=sorted(p.stem for p in _CONFIGS.glob("*.toml")))
+    known = ", ".join(sorted(p.stem for p in _CONFIGS.glob("*.toml")))
+    parser.add_argument("config", type=Path, help=f"{known}, or a file")
     parser.add_argument("--corpus", type=Path, help="folder of the training text; without it only own conversations")
     parser.add_argument("--work", type=Path, help="the run's folder (default: build/train_builtin/CONFIG)")
     parser.add_argument("--minutes", type=float, help="training time instead of the configured one")

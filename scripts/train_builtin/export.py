@@ -87,7 +87,7 @@ def read(path: Path, tokenizer: Path) -> Decoder:
         window=number("llama.context_length"),
         rope_base=number("llama.rope.freq_base"),
         head=number("llama.attention.key_length"),
-        epsilon=number("llama.attention.layer_norm_rms_epsilon"),
+        epsilon=float(f"{number('llama.attention.layer_norm_rms_epsilon'):.6g}"),  # stored in 32 bits
     )
 
     def tensor(name: str) -> torch.Tensor:

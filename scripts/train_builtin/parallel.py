@@ -7,6 +7,9 @@ fell from 5,000 tokens a second to 800; two processes do 2,600 each, and lose a 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -56,13 +59,26 @@ class Group:
 
 
 def start(work: Callable[[Group], None], size: int) -> None:
-    """Run ``work`` in ``size`` processes (in this one when it is 1) and wait for them."""
+    """Run ``work`` in ``size`` processes (in this one when it is 1) and wait; Ctrl-C and SIGTERM are passed on."""
     if size == 1:
         work(Group())
         return
     with tempfile.TemporaryDirectory() as folder:
-        meeting = Path(folder) / "meeting"
-        torch.multiprocessing.spawn(_enter, args=(work, size, meeting.as_uri()), nprocs=size)
+        meeting = (Path(folder) / "meeting").as_uri()
+        running = torch.multiprocessing.spawn(_enter, args=(work, size, meeting), nprocs=size, join=False)
+
+        def pass_on(number: int, _: object) -> None:
+            for pid in running.pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while not running.join():
+                pass
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _enter(rank: int, work: Callable[[Group], None], size: int, meeting: str) -> None:
