@@ -228,6 +228,7 @@ def test_not_knowing_has_to_be_said_and_nothing_else() -> None:
         ("You said so on Monday, in May.", ("May",)),
         ("May I help you?", ()),
         ("You said so yesterday.", ("yesterday",)),
+        ("Write to me@example.org.", ("me@example.org",)),
     ],
 )
 def test_values_that_the_case_does_not_hold(answer: str, invented: tuple[str, ...]) -> None:

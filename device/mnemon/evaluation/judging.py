@@ -20,6 +20,7 @@ CHAT: frozenset[Task] = frozenset(("smalltalk", "meta"))
 _SECOND_PERSON = re.compile(r"\b(?:you(?:r|rs|'re|'ve|'d)?|the user)\b", re.IGNORECASE)
 _CLOUD = re.compile(r"\bcloud\b", re.IGNORECASE)
 _PARTS = re.compile(r"[.,;:!?\n]|\band\b")
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*")
 _RELATIVE = frozenset(("today", "tomorrow", "yesterday"))
 # A count may be worked out from what was told where everything is summed up; elsewhere it is a claim like any other.
 _SUMS_UP: frozenset[Task] = frozenset(("list", "profile"))
@@ -122,6 +123,7 @@ class Judge:
             if not told and not _SECOND_PERSON.search(sentence):
                 continue
             found += [n for n in words.numbers(sentence) if not sources.has_number(n)]
+            found += [a for a in _ADDRESS.findall(sentence) if not any(a.lower() in t.lower() for t in case.texts)]
             if told and case.task not in _SUMS_UP:
                 found += [w for w in _counts(sentence) if w not in sources]
             names = [*self._names_in(sentence, alone=told), *_days(sentence, told=told)]
