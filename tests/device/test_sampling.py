@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import real_models
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from mnemon.errors import ModelError
 from mnemon.runtime.chat_model import Sampling
 from mnemon.runtime.engine import Engine
-from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
+from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter, contenders
 from mnemon.runtime.vocabulary import Model
 
 
@@ -50,6 +51,32 @@ def test_the_same_seed_says_the_same(engine):
     first, again, other = (draw(engine, sampling) for sampling in hot)
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("top_k", [1, 20, 40])
+def test_choosing_from_few_candidates_chooses_the_same(engine, monkeypatch, top_k):
+    hot = [Sampling(temperature=1.3, top_k=top_k, top_p=0.99, min_p=0.01, seed=seed) for seed in range(5)]
+    few = [draw(engine, one) for one in hot]
+    asked = []
+    monkeypatch.setattr("mnemon.runtime.sampling.contenders", lambda *_: asked.append(1))
+    assert [draw(engine, one) for one in hot] == few
+    assert asked
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(10_300, 12_000))
+def test_contenders_hold_the_likeliest(seed, count, size):
+    logits = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+    few = contenders(logits, count)
+    assert set(np.argsort(logits)[-count:]) <= set(few.tolist())
+    assert few.tolist() == sorted(few.tolist())
+    assert len(few) <= 4 * count
+
+
+def test_contenders_are_not_looked_for_where_that_saves_nothing():
+    logits = np.zeros(8192, np.float32)
+    assert contenders(logits, 0) is None
+    assert contenders(logits, 8000) is None
+    assert contenders(logits, 5) is None, "all the same: nobody is left out"
 
 
 def test_a_repeat_penalty_changes_a_greedy_answer(engine):

@@ -10,6 +10,7 @@ import array
 import ctypes
 import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mnemon.errors import ModelError
 from mnemon.runtime import native
+from mnemon.runtime.crowding import Crowding
 from mnemon.runtime.vocabulary import Model
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class Engine:
         model: The loaded model; must outlive the engine.
         cells: Tokens the cache can hold, all sequences together.
         sequences: How many sequences there may be, numbered from 0.
-        threads: CPU threads of a decode; 0 means every usable core.
+        threads: CPU threads of a decode; 0 means every usable core. Fewer while other programs want them.
         batch: Tokens decoded in one call, also the longest stretch that cannot be interrupted by taking turns.
 
     Raises:
@@ -80,6 +82,8 @@ class Engine:
         self.cells = cells
         self.batch = min(batch, cells)
         self.threads = threads or usable_cores()
+        self._crowding = Crowding(self.threads)
+        self._used = self.threads
         self._numpy = np
         self._flag = native.AbortFlag()
         params = lib.llama_context_default_params()
@@ -104,8 +108,8 @@ class Engine:
         self._memory = lib.llama_get_memory(handle)
         self._tokens: list[list[int]] = [[] for _ in range(sequences)]
         self._buffers(self.batch, sequences)
-        self._view_at = 0
-        self._view: Any = None
+        self._views: dict[int, Floats] = {}
+        self._logits_at = native.returning_address("llama_get_logits_ith")
         self._scratch = np.empty(model.size, np.float32)
         self._ones = np.ones(model.size, np.float32)  # a dot product sums three times as fast as ``sum``
         self.can_shift = bool(lib.llama_memory_can_shift(self._memory))
@@ -208,6 +212,8 @@ class Engine:
         if status:
             self._failed(sequence, status)
         held.append(token)
+        if self._crowding.look(time.perf_counter()) != self._used:
+            self._use(self._crowding.threads)
 
     def scores(self, sequence: int, tokens: Sequence[int]) -> list[float]:
         """Log-probability in nats of each of ``tokens``, were they to follow; the sequence then holds them.
@@ -234,11 +240,18 @@ class Engine:
             self._batch_logits[count - 1] = 1
         batch = self._native_batches[sequence]
         batch.n_tokens = count
+        self._use(self._crowding.begin())
         self.decodes += 1
         status = self._lib.llama_decode(self._handle, batch)
         if status:
             self._failed(sequence, status)
         held.extend(tokens)
+        self._use(self._crowding.look(time.perf_counter()))
+
+    def _use(self, threads: int) -> None:
+        if threads != self._used:
+            self._lib.llama_set_n_threads(self._handle, threads, threads)
+            self._used = threads
 
     def _failed(self, sequence: int, status: int) -> None:
         """Bring our list of tokens in line with what llama.cpp kept, and say what happened."""
@@ -272,15 +285,16 @@ class Engine:
 
     def logits(self, row: int = -1) -> Floats:
         """The logits of the last decode: a view that the next decode overwrites."""
-        pointer = self._lib.llama_get_logits_ith(self._handle, row)
-        address = ctypes.cast(pointer, ctypes.c_void_p).value or 0
-        if not address:
-            raise ModelError("There are no logits to read.", hint="Decode something first.")
-        if address != self._view_at:
+        address = self._logits_at(self._handle, row)
+        view = self._views.get(address)
+        if view is None:
+            if not address:
+                raise ModelError("There are no logits to read.", hint="Decode something first.")
             pointer = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
-            self._view = self._numpy.ctypeslib.as_array(pointer, (self.model.size,))
-            self._view_at = address
-        view: Floats = self._view
+            view = self._numpy.ctypeslib.as_array(pointer, (self.model.size,))
+            if len(self._views) >= self.batch:  # llama.cpp may have moved its buffer
+                self._views.clear()
+            self._views[address] = view
         return view
 
     def logprob(self, token: int, *, row: int = -1) -> float:
