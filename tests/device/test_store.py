@@ -21,7 +21,8 @@ from mnemon.errors import (
     StoreNewerError,
     WrongKeyError,
 )
-from mnemon.memory.store import PAGE_BYTES, Store
+from mnemon.memory.sqlcipher import PAGE_BYTES
+from mnemon.memory.store import Store
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 SOURCE = Path(__file__).parents[2] / "device"

@@ -12,42 +12,34 @@ an HMAC-SHA512 on every page. Settings chosen here, and why:
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnemon.errors import (
-    DiskError,
-    DiskFullError,
-    MnemonError,
-    ReadOnlyError,
-    StoreBusyError,
-    StoreCorruptError,
-    StoreError,
-    StoreNewerError,
-    WrongKeyError,
-)
+from mnemon.errors import MnemonError, StoreError, StoreNewerError, WrongKeyError
 from mnemon.memory.locks import exclusive
+from mnemon.memory.sqlcipher import (
+    KEY_BYTES,
+    NOTADB,
+    PAGE_BYTES,
+    backup_path,
+    connect,
+    damaged,
+    refuse_what_cannot_be_a_store,
+    result_code,
+    translated,
+    why_not_readable,
+)
 
 if TYPE_CHECKING:
     import sqlite_utils
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-KEY_BYTES = 32
-PAGE_BYTES = 4096
-_RESERVED = 80  # the end of every page: 16 bytes of initialisation vector and 64 of HMAC-SHA512
 _BUSY_MS = 5000
-_PLAIN_HEADER = b"SQLite format 3\x00"
-
-# Primary result codes of SQLite (an extended code has one of these in its low byte).
-_PERM, _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 3, 5, 6, 8, 10, 11, 13, 14, 26
 
 
 class Store:
@@ -96,13 +88,13 @@ class Store:
         if len(key) != KEY_BYTES:
             raise WrongKeyError(f"A memory key has {KEY_BYTES} bytes, not {len(key)}.", hint="Check where it lives.")
         if path is None:
-            store = cls(_connect(None, key, busy_ms), None, key)
+            store = cls(connect(None, key, busy_ms), None, key)
             store._migrate()
             return store
         if not path.exists():
             _create(cls, path, key, busy_ms)
-        _refuse_what_cannot_be_a_store(path)
-        store = cls(_connect(path, key, busy_ms), path, key)
+        refuse_what_cannot_be_a_store(path)
+        store = cls(connect(path, key, busy_ms), path, key)
         try:
             store._configure_file()
             store._migrate()
@@ -227,7 +219,7 @@ class Store:
     def remove_backups(self) -> None:
         """Delete the copy made before a migration: it still holds what was forgotten since."""
         if self.path is not None:
-            _backup_path(self.path).unlink(missing_ok=True)
+            backup_path(self.path).unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
         """Check every page's HMAC and how pages and rows hang together; an empty list means the file is sound.
@@ -253,16 +245,16 @@ class Store:
         try:
             self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except Exception as error:
-            if _code(error) == _NOTADB:
-                raise _why_not_readable(self.path, self._key) from error
-            raise _translated(error, self.path) from error
+            if result_code(error) == NOTADB:
+                raise why_not_readable(self.path, self._key) from error
+            raise translated(error, self.path) from error
         with self._mapped():
             self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
             self._connection.execute("PRAGMA synchronous = FULL")
             pages = int(self._connection.execute("PRAGMA page_count").fetchall()[0][0])
         log = self.path.with_name(self.path.name + "-wal")
         if not (log.exists() and log.stat().st_size) and pages * PAGE_BYTES > self.path.stat().st_size:
-            raise _damaged(self.path, "its end is missing")
+            raise damaged(self.path, "its end is missing")
 
     def _migrate(self) -> None:
         from mnemon.memory.schema import migrations
@@ -298,7 +290,7 @@ class Store:
         part.unlink(missing_ok=True)
         self._connection.execute("VACUUM INTO ?", (str(part),))  # the copy is encrypted with the same key
         part.chmod(0o600)
-        part.replace(_backup_path(self.path))
+        part.replace(backup_path(self.path))
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -309,9 +301,9 @@ class Store:
         except (MnemonError, KeyboardInterrupt):
             raise
         except Exception as error:
-            if _code(error) is None:
+            if result_code(error) is None:
                 raise
-            raise _translated(error, self.path) from error
+            raise translated(error, self.path) from error
 
 
 def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
@@ -324,7 +316,7 @@ def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
             for left_over in ("", "-wal", "-shm", "-journal"):
                 part.with_name(part.name + left_over).unlink(missing_ok=True)
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            store = cls(_connect(part, key, busy_ms), part, key)
+            store = cls(connect(part, key, busy_ms), part, key)
             try:
                 store._configure_file()
                 store._migrate()
@@ -332,108 +324,4 @@ def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
                 store.close()
             part.replace(path)
     except OSError as error:
-        raise _translated(error, path) from error
-
-
-def _connect(path: Path | None, key: bytes, busy_ms: int) -> Any:
-    from sqlcipher3 import dbapi2
-
-    try:
-        connection = dbapi2.connect(
-            str(path) if path else ":memory:", isolation_level=None, check_same_thread=False, timeout=busy_ms / 1000
-        )
-        connection.execute("PRAGMA cipher_log_level = NONE").fetchall()
-        if path:
-            connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"").fetchall()
-            connection.execute(f"PRAGMA cipher_page_size = {PAGE_BYTES}").fetchall()
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA busy_timeout = {int(busy_ms)}").fetchall()
-        connection.execute("PRAGMA secure_delete = ON").fetchall()
-    except dbapi2.Error as error:
-        raise _translated(error, path) from error
-    return connection
-
-
-def _refuse_what_cannot_be_a_store(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(len(_PLAIN_HEADER))
-    except OSError as error:
-        raise _translated(error, path) from error
-    if size == 0:
-        raise _damaged(path, "it is empty")
-    if head == _PLAIN_HEADER:
-        raise StoreCorruptError(
-            f"{path} is a plain SQLite file, not an encrypted memory.", hint="Move it away and start again."
-        )
-    if size < PAGE_BYTES or head == bytes(len(head)):
-        raise _damaged(path, "its beginning is missing")
-
-
-def _why_not_readable(path: Path, key: bytes) -> StoreError:
-    """Wrong key and damaged first page look alike to SQLCipher. If any later page proves the key, it is damage."""
-    with path.open("rb") as file:
-        salt = file.read(16)
-        pages = path.stat().st_size // PAGE_BYTES
-        # With a raw key SQLCipher makes the HMAC key from it by two rounds of PBKDF2 over the masked salt.
-        mac_key = hashlib.pbkdf2_hmac("sha512", key, bytes(byte ^ 0x3A for byte in salt), 2, KEY_BYTES)
-        for number in {2, pages // 2, pages - 1} & set(range(2, pages)):
-            file.seek((number - 1) * PAGE_BYTES)
-            page = file.read(PAGE_BYTES)
-            signed = page[: PAGE_BYTES - _RESERVED + 16] + number.to_bytes(4, "little")
-            if hmac.compare_digest(hmac.digest(mac_key, signed, "sha512"), page[-64:]):
-                return _damaged(path, "its first page cannot be read")
-    return WrongKeyError(
-        f"The key does not open {path}.",
-        hint="Check the passphrase or memory.key; the file and its key belong together.",
-    )
-
-
-def _damaged(path: Path, how: str) -> StoreCorruptError:
-    backup = _backup_path(path)
-    hint = (
-        f"Copy {backup.name} over it, or import your last export."
-        if backup.exists()
-        else "Restore a copy of it, or move it away and import your last export."
-    )
-    return StoreCorruptError(f"{path} is damaged: {how}.", hint=hint)
-
-
-def _backup_path(path: Path) -> Path:
-    return path.with_name(path.name + ".backup")
-
-
-def _code(error: BaseException) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return int(code) & 0xFF if code is not None else None
-
-
-def _translated(error: BaseException, path: Path | None) -> MnemonError:
-    """The error of Mnemon's own tree that says what an error of SQLite or of the system means for the owner."""
-    code = _code(error)
-    where = str(path) if path else "The temporary memory"
-    number = getattr(error, "errno", None)
-    if code == _FULL or number in (28, 122) or (code == _IOERR and _no_space(path)):
-        return DiskFullError(f"No space is left for {where}.", hint="Free some space; nothing saved before is lost.")
-    if code in (_READONLY, _CANTOPEN, _PERM) or number in (1, 13, 30):
-        return ReadOnlyError(
-            f"{where} cannot be opened for writing.", hint="Make the folder writable, or set MNEMON_HOME to another."
-        )
-    if code in (_BUSY, _LOCKED):
-        return StoreBusyError("Another Mnemon is using the memory.", hint="Close it, or try again in a moment.")
-    if code in (_CORRUPT, _NOTADB):
-        return _damaged(path, "a page cannot be read") if path else StoreCorruptError(f"{where} is damaged.")
-    if code == _IOERR or code is None:
-        return DiskError(f"{where} cannot be read or written: {error}.", hint="Check the disk.")
-    return StoreError(f"The memory refused that: {error}.", hint="Run mnemon doctor.")
-
-
-def _no_space(path: Path | None) -> bool:
-    """SQLite reports a full disk as an input/output error when the shared-memory file cannot grow."""
-    if path is None:
-        return False
-    with contextlib.suppress(OSError):
-        return shutil.disk_usage(path.parent).free < 1 << 20
-    return False
+        raise translated(error, path) from error
