@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from mnemon.runtime import native
 from mnemon.runtime.templates import CHATML
 from train_builtin.model import Decoder, causal
 from train_builtin.settings import Export, Shape
@@ -60,6 +61,7 @@ def quantize(source: Path, target: Path, kind: str) -> None:
     Raises:
         RuntimeError: llama.cpp refused.
     """
+    native.library()  # quiet
     options = llama_cpp.llama_model_quantize_default_params()
     options.ftype = _TYPES[kind]
     options.nthread = 2
