@@ -26,7 +26,7 @@ from mnemon.memory.records import Fact
 from mnemon.profile import composition
 from mnemon.runtime import prompt
 
-MANY = 2500
+MANY = 1500
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,8 @@ def test_no_food_is_named_to_somebody_with_an_allergy() -> None:
         if about_food:
             allergens = {value for fact in scene.facts for value in fact.values if "allergic" in fact.text}
             assert not any(food in first.answer for food in foods - allergens), first.answer
-        assert "how about" not in first.answer or not any(food in first.answer for food in foods)
+        eaten = [v for fact in scene.facts if fact.attribute.group == "food" for v in fact.values]
+        assert "how about" not in first.answer or not any(value in first.answer for value in eaten)
     assert warned > 50
 
 
@@ -211,7 +212,9 @@ def test_every_wording_of_an_attribute_can_be_filled(attribute: Attribute) -> No
     texts += [text for saying in sayings for text in (saying.text, saying.yours)]
     for question in attribute.questions:
         texts += [*question.ask, *question.terse, *question.answers, question.short, question.your_topic]
-        assert question.ask
+        named = set(re.findall(r"\{\w+\}", question.topic))
+        for ask in (*question.ask, *question.terse):  # what an "I don't know" repeats, the owner has to have said
+            assert named <= set(re.findall(r"\{\w+\}", ask)), (ask, question.topic)
     for text in texts:
         assert "{" not in fact.say(text)
     for saying in attribute.say:
@@ -224,7 +227,8 @@ def test_every_wording_of_an_attribute_can_be_filled(attribute: Attribute) -> No
 
 def test_the_cases_in_the_package_are_those_the_generator_makes() -> None:
     made = list(cases.cases())
-    assert PATH.read_text("utf-8") == cases.as_lines(made)
+    same = PATH.read_text("utf-8") == cases.as_lines(made)  # by itself: showing how 240 kB differ takes minutes
+    assert same, "run python -m train_builtin.conversations.cases"
     assert {task: sum(case["task"] == task for case in made) for task in COUNTS} == COUNTS
     for case in made:
         assert _is_answerable(case), case

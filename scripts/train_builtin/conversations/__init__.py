@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from train_builtin.conversations import chatter, duties, memories
+from train_builtin.conversations import chatter, duties, manners, memories
 from train_builtin.conversations.scene import Conversation, Scene, World
 from train_builtin.conversations.values import Split
 
@@ -22,6 +22,8 @@ KINDS: dict[str, tuple[Callable[[World], Scene], float]] = {
     "update": (memories.update, 10),
     "list": (memories.listing, 5),
     "dated": (memories.dated, 5),
+    "style": (manners.style, 3),
+    "advice": (manners.advice, 3),
     "extraction": (duties.extract, 11),
     "profile": (duties.profile, 2.5),
     "smalltalk": (chatter.small, 5),

@@ -20,6 +20,16 @@ _OF_A_THING = (
     "{} please",
     "Have I told you {}?",
     "Say {} again?",
+    "What's {}?",
+    "What was {} again?",
+    "Give me {}.",
+    "{}, what was it?",
+    "{} again?",
+    "Any idea what {} is?",
+    "Could you look up {}?",
+    "I'm looking for {}.",
+    "Did I ever mention {}?",
+    "You know {}, don't you?",
 )
 _OF_A_CLAUSE = (
     "Do you remember {}?",
@@ -31,6 +41,12 @@ _OF_A_CLAUSE = (
     "Could you say {}?",
     "Have I told you {}?",
     "I can't remember {}.",
+    "Any idea {}?",
+    "I want to know {}.",
+    "Did I ever mention {}?",
+    "You know {}, don't you?",
+    "I was wondering {}.",
+    "Somebody asked me {}.",
 )
 _OPENERS = ("Hey, ", "Quick question: ", "Mnemon, ", "Sorry, ", "Ok, ", "One more thing: ", "So, ", "By the way, ")
 _NEXT = ("And {}", "and {}", "Ok and {}", "Thanks! And {}", "Also, {}", "Great. {}")
@@ -50,7 +66,7 @@ def asked(fact: Fact, question: Question, rng: random.Random, *, follows: bool =
         ).format_map(fact.filled)
     if roll < 0.12 and question.terse:
         template = rng.choice(question.terse)
-    elif roll < 0.26:
+    elif roll < 0.34:
         template = capital(rng.choice(_OF_A_CLAUSE if clause else _OF_A_THING).replace("{}", question.topic))
     else:
         template = rng.choice(question.ask)

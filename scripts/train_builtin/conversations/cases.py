@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,16 @@ def _bare(values: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(_DETERMINER.sub("", value) for value in values))
 
 
+def as_lines(made: Iterable[dict[str, Any]]) -> str:
+    """Cases as the file holds them."""
+    return "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in made)
+
+
 def main() -> None:
     """Write the cases to where ``mnemon eval built-in`` reads them."""
-    lines = [json.dumps(case, ensure_ascii=False) for case in cases()]
-    PATH.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(lines)} cases in {PATH.name}")
+    made = list(cases())
+    PATH.write_text(as_lines(made), encoding="utf-8")
+    print(f"{len(made)} cases in {PATH.name}")
 
 
 if __name__ == "__main__":

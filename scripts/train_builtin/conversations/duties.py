@@ -19,6 +19,30 @@ _UNREAL = (
     "Suppose {}, what then?",
     "A man on the train said that {}, but about himself.",
 )
+_OF_OTHERS = (
+    "{f} told me that {g}'s dog is called {n}.",
+    "Did you know that {f} moved to {p}?",
+    "{f} said: I live in {p}.",
+    "In the film a man called {f} lives in {p}.",
+    "The book is about a nurse called {f} who loves {n}.",
+    "Somebody at the station asked for {f}.",
+    "Write a letter to {f} in {p}, please.",
+    "Remind me to ring {f} tomorrow.",
+    "I saw a dog called {n} in the park.",
+    "Could you find a hotel in {p}?",
+    "What is {p} like in winter?",
+    "I nearly called {f}, but I had no time.",
+    "Maybe I'll go to {p} one day, who knows.",
+    "I wish I lived in {p}.",
+    "If I had a dog I'd call it {n}.",
+    "Should I move to {p}?",
+    "What would you call a cat, {n} perhaps?",
+    "Tell me a story about {f} and {g}.",
+    "Forget that I live in {p}.",
+    "Who is {f}?",
+    "Let's say I'm called {f}.",
+    "My horoscope says I might meet a {f}.",
+)
 _AROUND = (
     "What a day.",
     "The weather is awful today.",
@@ -32,6 +56,18 @@ _AROUND = (
     "I'm so tired today.",
     "Thanks for asking.",
     "Long week, this one.",
+    "Hope you are well.",
+    "Traffic was terrible.",
+    "Can you believe it?",
+    "So there we are.",
+    "That's all from me.",
+    "Hello again!",
+    "I had soup for lunch.",
+    "Nothing new otherwise.",
+    "It was a nice evening.",
+    "What do you think?",
+    "I'll tell you more later.",
+    "Good to be back.",
 )
 
 
@@ -80,13 +116,18 @@ def _empty_message(world: World) -> str:
     roll = rng.random()
     fact = world.fact([])
     question = fact.attribute.questions[0]
-    if roll < 0.4:
+    if roll < 0.3:
+        values = world.values
+        f, g = values.draw("first_name"), values.draw("first_name")
+        sentence = rng.choice(_OF_OTHERS)
+        return sentence.format(f=f, g=g, p=values.draw("place"), n=values.draw("pet_name"))
+    if roll < 0.5:
         return fact.say(casually(rng.choice(question.ask), rng))
-    if roll < 0.55:
+    if roll < 0.62:
         return rng.choice(_UNREAL).replace("{}", fact.say(fact.attribute.mine))
-    if roll < 0.8:
+    if roll < 0.84:
         return small_talk(world).user
-    if roll < 0.9:
+    if roll < 0.93:
         return hard_turn(rng).user
     return rng.choice(_AROUND)
 
@@ -94,6 +135,8 @@ def _empty_message(world: World) -> str:
 def profile(world: World) -> Scene:
     """Facts put into two or three sentences that add nothing."""
     facts = _about_the_owner(world, world.rng.choice((2, 2, 3, 3, 4)))
+    if sum(len(fact.text) for fact in facts) > composition.MAX_CHARACTERS or any(map(_is_two_fold, facts)):
+        return profile(world)
     sentences = [fact.text for fact in facts]
     verbs = [s.removeprefix("The user ").rstrip(".") for s in sentences if s.startswith("The user ")]
     owned = [s.removeprefix("The user's ").rstrip(".") for s in sentences if s.startswith("The user's ")]
@@ -104,6 +147,11 @@ def profile(world: World) -> Scene:
     must = tuple(value for fact in facts for value in fact.values)
     user = "\n".join(f"- {sentence}" for sentence in sentences)
     return Scene("profile", [Turn(user, " ".join(said), must, measures=True)], facts, system=composition.SYSTEM)
+
+
+def _is_two_fold(fact: Fact) -> bool:
+    """Not "fish and chips": the product, which reads a profile part by part, would take the chips for liked."""
+    return " not " in fact.text and " and " in fact.text
 
 
 _COPIED = (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
 
 from mnemon.memory.dates import spell
-from train_builtin.conversations.asking import recalled, unknown
+from train_builtin.conversations.asking import others, recalled, unknown
 from train_builtin.conversations.attributes import Fact, Saying
 from train_builtin.conversations.chatter import small_talk
 from train_builtin.conversations.scene import Episode, Scene, Turn, World
@@ -80,7 +81,7 @@ _ACKNOWLEDGED = (
 def statement(world: World, facts: list[Fact]) -> tuple[str, list[Saying]]:
     """The owner telling ``facts`` in a breath, and the wordings they chose."""
     rng = world.rng
-    sayings = [rng.choice(fact.attribute.say) for fact in facts]
+    sayings = [rng.choice(_wordings(fact, rng)) for fact in facts]
     parts = [fact.say(casually(saying.text, rng)) for fact, saying in zip(facts, sayings, strict=True)]
     opener = rng.choice(_OPENERS)
     goes_on = opener.endswith((", ", ": ", "that "))
@@ -88,6 +89,12 @@ def statement(world: World, facts: list[Fact]) -> tuple[str, list[Saying]]:
         parts[0] = capital(parts[0])
     together = listed(parts) if rng.random() < 0.7 else ". ".join([parts[0], *map(capital, parts[1:])])
     return opener + together + rng.choice((".", ".", ".", "", "!")), sayings
+
+
+def _wordings(fact: Fact, rng: random.Random) -> tuple[Saying, ...]:
+    """How it is told; now and then as a change, though memory knows nothing else."""
+    attribute = fact.attribute
+    return attribute.update if attribute.update and rng.random() < 0.1 else attribute.say
 
 
 def said_back(world: World, fact: Fact, saying: Saying) -> str:
@@ -250,6 +257,26 @@ _WHEN = (
 )
 
 
+_WHEN_TOPIC = (
+    "When did I tell you {}?",
+    "What day did I tell you {}?",
+    "On which day did I mention {}?",
+    "Since when do you know {}?",
+    "When did you hear about {}?",
+)
+_SAID_ON = (
+    "What did I tell you on {}?",
+    "What did I say on {}?",
+    "What was it I told you on {}?",
+)
+
+
+def _said_on(world: World, fact: Fact, saying: Saying, day: date, known: list[Fact]) -> Turn:
+    user = casually(world.rng.choice(_SAID_ON), world.rng).replace("{}", spell(day))
+    said = capital(fact.say(saying.yours)) + "."
+    return Turn(user, said, fact.values, others(fact, known, said), measures=True)
+
+
 def dated(world: World) -> Scene:
     """What was said on which day: the note's date is said in words."""
     rng = world.rng
@@ -270,7 +297,14 @@ def dated(world: World) -> Scene:
             question = fact.attribute.questions[0]
             turns.append(recalled(world, fact, known, question=question, saying=sayings[i]))
             continue
-        user = casually(rng.choice(_WHEN), rng).replace("{}", fact.say(fact.attribute.mine))
+        if rng.random() < 0.3:
+            topic = fact.attribute.questions[0].topic
+            user = casually(rng.choice(_WHEN_TOPIC).replace("{}", topic), rng).format_map(fact.filled)
+        elif rng.random() < 0.2 and sayings[i].yours:
+            turns.append(_said_on(world, fact, sayings[i], day, known))
+            continue
+        else:
+            user = casually(rng.choice(_WHEN).replace("{}", fact.attribute.mine), rng).format_map(fact.filled)
         said = rng.choice(("That was on {}.", "That was on {}.", "It was on {}."))
         elsewhere = tuple(spell(other) for other in days if other != day)
         turns.append(Turn(user, said.replace("{}", spell(day)), (spell(day),), elsewhere, measures=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,10 +17,11 @@ from mnemon.runtime.prompt import (
     system_with_profile,
 )
 from train_builtin.conversations.attributes import Attribute, Fact, attributes, draw, weights
-from train_builtin.conversations.values import Split, Values
+from train_builtin.conversations.values import Split, Values, split_of
 
 MESSAGE_PLACEMENT_SHARE = 0.15
 """How many conversations have their notes before the owner's message instead of in the system text."""
+TRIES = 20
 FIRST_DAY = date(2024, 1, 1)
 NOTES = 6
 """As many note lines as the product gives the built-in model."""
@@ -133,22 +135,20 @@ class World:
         """A fact that none of ``known`` answers, with values of its own.
 
         Args:
-            of: The kind of fact.
+            of: The kind of fact, as long as it has values left that nothing in ``known`` has.
             usable: It needs wordings of this name, such as ``update``.
         """
         taken = {fact.identity for fact in known}
         said = {value for fact in known for value in fact.open_values}
-        while True:
-            attribute = of or self.attribute()
+        for tried in itertools.count():
+            attribute = of if of and tried < TRIES else self.attribute()
             if usable and not getattr(attribute, usable):
                 continue
             fact = draw(attribute, self.values)
-            if fact.identity in taken or said & set(fact.open_values):
-                if of and not of.slots:
-                    of = None
-                continue
-            if len(set(fact.open_values)) == len(fact.open_values):
+            mine = set(fact.open_values)
+            if fact.identity not in taken and not said & mine and len(mine) == len(fact.open_values):
                 return fact
+        raise AssertionError("unreachable")
 
     def facts(self, count: int) -> list[Fact]:
         """Facts of one owner; every third owner has several that are easily confused."""
@@ -172,7 +172,10 @@ class World:
 
     def day(self) -> date:
         """A day on which something may have been said."""
-        return FIRST_DAY + timedelta(days=self.rng.randrange(900))
+        while True:
+            day = FIRST_DAY + timedelta(days=self.rng.randrange(900))
+            if split_of(f"{day.day} {day:%B}") == self.values.split:
+                return day
 
     def count(self) -> int:
         """How many facts are in view."""

@@ -24,7 +24,9 @@ SEASONS = ("spring", "summer", "autumn", "winter")
 
 # Who and what a fact is about, not what it says: the same in both splits.
 SHARED = frozenset(
-    "relative acquaintance pet number_name item activity appointment business named_thing sized blood_type".split()
+    """
+    relative acquaintance pet number_name item activity appointment business named_thing sized blood_type budgeted
+    """.split()
 )
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
@@ -204,7 +206,7 @@ class Values:
     def _a_band(self) -> str:
         roll = self.rng.random()
         if roll < 0.5:
-            return f"The {self.listed('adjective')} {self.listed('noun')}s"
+            return f"The {self.listed('adjective')} {_plural(self.listed('noun'))}"
         return f"{self.listed('adjective')} {self.listed('noun')}" if roll < 0.75 else self._a_full_name()
 
     def _a_team(self) -> str:
@@ -237,6 +239,15 @@ class Values:
     def _a_phone(self) -> str:
         rng = self.rng
         return self._ours(lambda: f"0{rng.randint(100, 999)} {rng.randint(100, 999)} {rng.randint(100, 9999)}")
+
+    def _a_amount(self) -> str:
+        rng = self.rng
+        unit = rng.choice(("pounds", "euros", "dollars"))
+        return self._ours(lambda: f"{rng.choice((rng.randint(5, 99), 10 * rng.randint(10, 900)))} {unit}")
+
+    def _a_email(self) -> str:
+        name = self.rng.choice((self._a_first_name(), f"{self._a_first_name()}.{self._a_last_name()}"))
+        return f"{name}@{self.invented(2)}.{self.rng.choice(('com', 'org', 'net', 'eu'))}".lower()
 
     def _a_room(self) -> str:
         rng = self.rng
@@ -297,6 +308,9 @@ class Values:
     def _a_a_breed(self) -> str:
         return with_article(self.listed("breed"))
 
+    def _a_a_tree(self) -> str:
+        return with_article(self.listed("tree"))
+
     def _a_coloured_car(self) -> str:
         return with_article(f"{self.listed('colour')} {self.listed('car')}")
 
@@ -326,6 +340,12 @@ def with_article(words: str) -> str:
     if first in ("X-ray",) or first.startswith(("IT", "MRI")):
         vowel = True
     return f"{'an' if vowel else 'a'} {words}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
 
 
 def _clock(hour: int, minute: int, rng: random.Random) -> str:
