@@ -153,7 +153,7 @@ def test_a_conversation_pushed_out_comes_back_from_disk(folder):
 
 
 def test_a_paused_conversation_is_written_without_being_closed(folder, monkeypatch):
-    monkeypatch.setattr("mnemon.runtime.worker._PAUSE", 0.05)
+    monkeypatch.setattr("mnemon.runtime.owner._PAUSE", 0.05)
     with load(folder) as model:
         ask(model, [SYSTEM], "Hello", "c1")
         for _ in range(100):

@@ -11,7 +11,6 @@ import pytest
 import real_models
 
 from mnemon.errors import InputError, ModelError, ModelMissingError, PromptTooLongError, TemplateError
-from mnemon.runtime import worker
 from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
 from mnemon.runtime.worker import LocalModel
 
@@ -240,7 +239,7 @@ def test_a_conversation_that_cannot_be_saved_costs_nothing_but_time(tmp_path, mo
     def refuse(_sequence):
         raise ModelError("The state of the conversation could not be read.")
 
-    monkeypatch.setattr(worker, "_PAUSE", 0.01)
+    monkeypatch.setattr("mnemon.runtime.owner._PAUSE", 0.01)
     spec = real_models.spec_of(real_models.tiny_model(), context=1024)
     with LocalModel.load(
         spec, real_models.ONE_THREAD, session_dir=tmp_path / "sessions", session_key=b"k" * 32
@@ -252,7 +251,7 @@ def test_a_conversation_that_cannot_be_saved_costs_nothing_but_time(tmp_path, mo
             while model._sequences.unsaved and time.monotonic() < end:
                 time.sleep(0.01)
             assert not model._sequences.unsaved
-        assert model._thread.is_alive()
+        assert model._owner._thread.is_alive()
     assert not (tmp_path / "sessions").exists()
 
 
@@ -300,3 +299,15 @@ def test_a_template_that_cannot_work_needs_the_owners_word(tmp_path):
     with LocalModel.load(spec, replace(real_models.ONE_THREAD, chatml_fallback=True)) as model:
         assert "ChatML" in model.info.notes[0]
         assert list(model.generate([SYSTEM, user("Hi")], max_tokens=3))
+
+
+def test_a_long_answer_arrives_whole_with_one_probability_for_each_token(built_in, monkeypatch):
+    monkeypatch.setattr("mnemon.runtime.worker._FLUSH", 0.002)  # many batches, cut inside of characters too
+    said = []
+    generation = built_in.generate([SYSTEM, user("Tell me a story about Zoë and a café ☕ in 東京.")], max_tokens=80)
+    add = generation.put
+    generation.put = lambda batch: said.extend(batch) or add(batch)
+    pieces = list(generation)
+    assert "".join(piece.text for piece in pieces) == built_in.model.text([token for token, _ in said])
+    assert [p for piece in pieces for p in piece.logprobs] == [logprob for _, logprob in said]
+    assert len(said) == generation.report.answer_tokens > 20

@@ -1,27 +1,22 @@
-"""The local model behind its one owner thread: a person's turn goes first, and conversations keep their cache.
+"""The local model: answers token by token, and conversations that keep their cache.
 
 Callers lay out and tokenise in their own thread, the owner thread only decodes and samples, and whoever iterates
-turns tokens into text. A job is a generator that yields between decodes: there the owner looks whether somebody more
-important waits. A decode that is already running is ended by the engine's abort flag.
+turns tokens into text.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import heapq
-import itertools
 import queue
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mnemon.errors import InputError, MnemonError, ModelError, ModelMissingError
+from mnemon.errors import InputError, ModelError, ModelMissingError
 from mnemon.runtime.chat_model import (
     ChatMessage,
     GenerationReport,
@@ -33,6 +28,7 @@ from mnemon.runtime.chat_model import (
     TokenScores,
 )
 from mnemon.runtime.layout import Layout, Plan
+from mnemon.runtime.owner import Owner, Steps
 from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
 from mnemon.runtime.sequences import Conversation, Sequences
 from mnemon.runtime.sessions import SessionFiles
@@ -47,20 +43,6 @@ _SPARE_CELLS = 1024
 """Cells beyond one window, so that background work does not push a conversation out."""
 _FLUSH = 0.01
 """Seconds of tokens handed over together: waking a reader for each of 1,800 tokens a second slows the decode."""
-_PAUSE = 3.0
-"""Seconds without work after which conversations are written to disk."""
-
-Steps = Generator[None, None, None]
-
-
-@dataclass(order=True, slots=True)
-class _Job:
-    priority: int
-    number: int
-    steps: Steps = field(compare=False)
-    abandon: Callable[[], None] = field(compare=False)
-    """Tells who waits for it that it will never be done."""
-    generation: LocalGeneration | None = field(compare=False, default=None)
 
 
 class LocalGeneration:
@@ -80,13 +62,17 @@ class LocalGeneration:
             while (batch := self._ready.get()) is not None:
                 if isinstance(batch, BaseException):
                     raise batch
-                texts: list[str] = []
-                logprobs: list[float] = []
-                for token, logprob in batch:
-                    texts.append(thoughts.add(characters.add(piece(token))))
-                    if not thoughts.thinking:
-                        logprobs.append(logprob)
-                text = "".join(texts)
+                if (
+                    thoughts.over
+                ):  # the usual case, all tokens at once: the reader works while the decode wants all cores
+                    text = characters.add(b"".join([piece(token) for token, _ in batch]))
+                    logprobs = [logprob for _, logprob in batch]
+                else:
+                    text, logprobs = "", []
+                    for token, logprob in batch:
+                        text += thoughts.add(characters.add(piece(token)))
+                        if not thoughts.thinking:
+                            logprobs.append(logprob)
                 if text or logprobs:
                     yield Piece(text, tuple(logprobs))
             if rest := thoughts.finish():
@@ -125,13 +111,7 @@ class LocalModel:
         self._layout = layout
         self._info = info
         self._sequences = Sequences(engine, files, count=_SEQUENCES)
-        self._condition = threading.Condition()
-        self._heap: list[_Job] = []
-        self._numbers = itertools.count()
-        self._current: _Job | None = None
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="mnemon-model", daemon=True)
-        self._thread.start()
+        self._owner = Owner(engine, self._sequences)
 
     @classmethod
     def load(
@@ -226,8 +206,7 @@ class LocalModel:
         created = time.perf_counter()
         if not any(m.role == "user" and m.content.strip() for m in messages):
             raise InputError("There is nothing to answer.", hint="Write a message first.")
-        with self._condition:
-            self._refuse_when_closed()
+        with self._owner.open():
             kept = self._sequences.conversation(session)
         plan = self._layout.plan(messages, kept, max_tokens)
         report = GenerationReport(
@@ -238,7 +217,7 @@ class LocalModel:
         )
         generation = LocalGeneration(self, report, created)
         steps = self._answer(generation, plan, kept, sampling or self._info.sampling, grammar)
-        self._submit(priority, steps, lambda: generation.end("stopped"), generation)
+        self._owner.submit(priority, steps, lambda: generation.end("stopped"), generation)
         return generation
 
     def loglikelihood(
@@ -248,7 +227,7 @@ class LocalModel:
         plan, tokens = self._layout.plan_given(messages, answer)
         if not tokens:
             return TokenScores((), ())
-        scores = self._wait_for(priority, lambda: self._score(plan.tokens, tokens))
+        scores = self._owner.wait_for(priority, lambda: self._score(plan.tokens, tokens))
         return TokenScores(tuple(self.model.text([t]) for t in tokens), tuple(scores))
 
     def count_tokens(self, text: str) -> int:
@@ -257,23 +236,15 @@ class LocalModel:
 
     def forget_session(self, session: str) -> None:
         """Drop what is kept of a conversation, in memory and on disk."""
-        self._forget(lambda: self._sequences.forget(session))
+        self._owner.call(lambda: self._sequences.forget(session))
 
     def forget_all_sessions(self) -> None:
         """Drop what is kept of all conversations, in memory and on disk."""
-        self._forget(self._sequences.forget_all)
+        self._owner.call(self._sequences.forget_all)
 
     def close(self) -> None:
         """Stop everything, write paused conversations to disk and free the model; calling it again does nothing."""
-        with self._condition:
-            self._closing = True
-            for job in [*self._heap, *([self._current] if self._current else [])]:
-                if job.generation:
-                    job.generation.stopped = True
-            self._engine.abort()
-            self._condition.notify_all()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._owner.close()
 
     def __enter__(self) -> LocalModel:
         return self
@@ -289,77 +260,9 @@ class LocalModel:
 
     def interrupt(self, generation: LocalGeneration) -> None:
         """End the decode that is running if it is for ``generation``."""
-        with self._condition:
-            if self._current is not None and self._current.generation is generation:
-                self._engine.abort()
+        self._owner.interrupt(generation)
 
-    # -- the owner thread -------------------------------------------------------------------------------------
-
-    def _submit(
-        self, priority: int, steps: Steps, abandon: Callable[[], None], generation: LocalGeneration | None = None
-    ) -> None:
-        with self._condition:
-            self._refuse_when_closed()
-            job = _Job(priority, next(self._numbers), steps, abandon, generation)
-            heapq.heappush(self._heap, job)
-            if self._current is not None and job < self._current:
-                self._engine.abort()
-            self._condition.notify_all()
-
-    def _wait_for(self, priority: int, work: Callable[[], Generator[None, None, Any]]) -> Any:
-        future: Future[Any] = Future()
-
-        def steps() -> Steps:
-            try:
-                future.set_result((yield from work()))
-            except Exception as error:  # noqa: BLE001  (raised again where somebody waits)
-                future.set_exception(_told(error))
-
-        self._submit(priority, steps(), lambda: future.set_exception(_closed()))
-        return future.result()
-
-    def _forget(self, work: Callable[[], None]) -> None:
-        def steps() -> Generator[None, None, None]:
-            work()
-            yield from ()
-
-        self._wait_for(Priority.PERSON, steps)
-
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            self._work_on(job)
-        for left in self._heap:
-            left.steps.close()
-            left.abandon()
-        self._sequences.close()
-        self._engine.close()
-        self.model.close()
-
-    def _next(self) -> _Job | None:
-        """The most important job, or None when it is time to close; waits, and saves when nothing comes."""
-        with self._condition:
-            self._current = None
-            while not self._heap and not self._closing:
-                if not self._condition.wait(_PAUSE if self._sequences.unsaved else None) and not self._heap:
-                    self._sequences.save()
-            if self._closing:
-                return None
-            self._current = heapq.heappop(self._heap)
-            self._engine.resume()
-            return self._current
-
-    def _work_on(self, job: _Job) -> None:
-        heap, steps = self._heap, job.steps
-        try:
-            for _ in steps:
-                if self._closing or (heap and heap[0] < job):
-                    with self._condition:
-                        heapq.heappush(heap, job)
-                        self._current = None
-                    return
-        except Exception as error:  # noqa: BLE001  (the owner thread must outlive any one answer)
-            if job.generation:
-                job.generation.end(_told(error))
+    # -- in the owner thread ----------------------------------------------------------------------------------
 
     def _answer(
         self, generation: LocalGeneration, plan: Plan, kept: Conversation, sampling: Sampling, grammar: str | None
@@ -422,7 +325,7 @@ class LocalModel:
             self._engine.step(sequence, token)
         except DecodeAborted:
             yield
-            self._resume()
+            self._owner.resume()
             return -1
         except CacheFull:
             return -1  # the prefill that follows makes room
@@ -444,21 +347,13 @@ class LocalModel:
                     return max(cached, 0)
                 cached = max(cached, 0)
                 yield
-                self._resume()
+                self._owner.resume()
             except CacheFull:
                 if not self._sequences.make_room(sequence):
                     raise ModelError(
                         f"A window of {engine.cells} tokens has no room for this.",
                         hint="Set model.context to a larger number.",
                     ) from None
-
-    def _resume(self) -> None:
-        """Lower the flag somebody raised to get in between; whoever it was has had their turn."""
-        with self._condition:
-            job = self._current
-            waiting = self._heap and job and self._heap[0] < job
-            if not (waiting or self._closing or (job and job.generation and job.generation.stopped)):
-                self._engine.resume()
 
     def _score(self, prompt: list[int], answer: list[int]) -> Generator[None, None, list[float]]:
         from mnemon.runtime.engine import DecodeAborted
@@ -472,26 +367,9 @@ class LocalModel:
                     return self._engine.scores(sequence, answer)
                 except DecodeAborted:
                     yield
-                    self._resume()
+                    self._owner.resume()
         finally:
             self._sequences.release(kept, 0, None)
-
-    def _refuse_when_closed(self) -> None:
-        if self._closing:
-            raise _closed()
-
-
-def _closed() -> ModelError:
-    return ModelError("The model is closed.", hint="Load it again.")
-
-
-def _told(error: BaseException) -> BaseException:
-    """An error as readers may expect it: one of Mnemon's own."""
-    if isinstance(error, MnemonError):
-        return error
-    told = ModelError(f"The model failed: {error!r}.", hint="Try again; if it happens again, see `mnemon doctor`.")
-    told.__cause__ = error
-    return told
 
 
 def _identity(path: Path, cells: int) -> bytes:
