@@ -130,6 +130,8 @@ def evaluate_built_in(
 
 def _table(report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "model", report["model"], f"{report['parameters'] / 1e6:.1f}M weights, {report['file_bytes'] / 1e6:.1f} MB"
+    where = {"system": "with the instructions", "message": "before the message"}
+    yield "memories", report["memories"], where[report["memories"]]
     yield "cases", f"{report['cases']:,}", ""
     for name, value in report["figures"].items():
         counted = report["by_task"].get(name)
