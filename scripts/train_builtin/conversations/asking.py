@@ -6,7 +6,7 @@ import random
 
 from train_builtin.conversations.attributes import Fact, Question, Saying
 from train_builtin.conversations.scene import Turn, World
-from train_builtin.conversations.wording import capital, casually
+from train_builtin.conversations.wording import capital, casually, varied
 
 _OF_A_THING = (
     "Do you remember {}?",
@@ -49,6 +49,18 @@ _OF_A_CLAUSE = (
     "Somebody asked me {}.",
 )
 _OPENERS = ("Hey, ", "Quick question: ", "Mnemon, ", "Sorry, ", "Ok, ", "One more thing: ", "So, ", "By the way, ")
+_REASONS = (
+    "I'm filling in a form. ",
+    "Sorry to ask again. ",
+    "My head is empty today. ",
+    "I need this for a friend. ",
+    "I have a bad memory. ",
+    "It's on the tip of my tongue. ",
+    "Let me test you. ",
+    "I keep forgetting things. ",
+    "A quick one. ",
+    "I'm on the phone. ",
+)
 _NEXT = ("And {}", "and {}", "Ok and {}", "Thanks! And {}", "Also, {}", "Great. {}")
 
 
@@ -76,6 +88,10 @@ def asked(fact: Fact, question: Question, rng: random.Random, *, follows: bool =
         elif rng.random() < 0.07:
             start = template if template.startswith(("I ", "I'", "{")) else template[0].lower() + template[1:]
             template = rng.choice(_OPENERS) + start
+        elif rng.random() < 0.06:
+            template = rng.choice(_REASONS) + template
+        elif rng.random() < 0.25:
+            template = varied(template, rng)
     return casually(template, rng).format_map(fact.filled)
 
 
@@ -162,10 +178,14 @@ def unknown(world: World, missing: Fact, known: list[Fact], *, follows: bool = F
     rng = world.rng
     choices = missing.attribute.questions
     question = choices[0] if rng.random() < 0.85 else rng.choice(choices)
+    user = asked(missing, question, rng, follows=follows)
+    if missing.attribute.check and rng.random() < 0.08:  # what is asked for yes or no is not known either
+        question = choices[0]
+        user = casually(missing.attribute.check, rng).format_map(missing.filled)
     topic = missing.say(question.your_topic)
     template = _UNKNOWN[0] if rng.random() < 0.4 else rng.choice(_UNKNOWN)
     return Turn(
-        asked(missing, question, rng, follows=follows),
+        user,
         template.replace("{}", topic),
         must_not=tuple(value for fact in known for value in fact.values if value not in topic),
         any_of=UNKNOWN_PHRASES,

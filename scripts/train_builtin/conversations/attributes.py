@@ -183,7 +183,9 @@ def to_you(words: str) -> str:
     return words
 
 
-_NOT_SAID_BACK = re.compile(r"(?:you|please|sorry|remember|note|give|post|don't|can|it's)\b|.*[?:]")
+_NOT_SAID_BACK = re.compile(
+    r"(?:you|please|sorry|remember|note|give|post|don't|can|it's)\b|.*[?:]|I \w+,|[\w {}']+, I "
+)
 
 
 def _sayings(texts: Iterable[str]) -> tuple[Saying, ...]:

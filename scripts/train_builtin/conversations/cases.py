@@ -32,7 +32,7 @@ COUNTS = {
 }
 EARLIER_TURNS = 3
 """The product shows the built-in model so many exchanges before the question: what was told must not fall out."""
-_DETERMINER = re.compile(r"^(?:in the|an|a|the) (?=\w)")
+_DETERMINER = re.compile(r"^(?:in the|on the|an|a|the) (?=\w)")
 PATH = Path(__file__).resolve().parents[3] / "device" / "mnemon" / "evaluation" / "built_in_cases.jsonl"
 
 

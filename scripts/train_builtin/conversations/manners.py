@@ -64,11 +64,11 @@ def _styled(world: World, kind: str, name: str, fact: Fact, known: list[Fact], *
 
 
 def _in_style(kind: str, name: str, turn: Turn) -> Turn:
-    start = turn.answer
-    keeps = start.startswith(("I ", "I'")) or not start.startswith(("You", "Sorry", "That"))
-    if kind == "formal":
-        return replace(turn, answer=f"Of course. {start}" if not start.startswith(("I ", "Sorry")) else start)
-    return replace(turn, answer=f"{name}, {start if keeps else start[0].lower() + start[1:]}")
+    if turn.any_of:  # an honest "I don't know" needs no manners
+        return turn
+    return replace(
+        turn, answer=f"Of course. {turn.answer}" if kind == "formal" else f"Of course, {name}. {turn.answer}"
+    )
 
 
 def _attribute(key: str) -> Attribute:
@@ -144,9 +144,9 @@ _FOOD_REQUESTS = (
     "give me a recipe",
 )
 _ALLERGIC = (
-    "{told}, so I can't say what is safe. Ask what is in it.",
+    "{told}. Ask what is in it, for I can't say what is safe.",
     "{told}. I can't say what food is safe for you.",
-    "{told}, so be careful. I can't say what is safe to eat.",
+    "{told}. Be careful, I can't say what is safe to eat.",
 )
 _FOODS = (
     ("favourite food", "{told}, so how about that?"),

@@ -17,12 +17,21 @@ def recall(world: World) -> Scene:
     """Facts in view, some of them asked for; now and then one that is not there."""
     rng = world.rng
     known = world.facts(world.count())
+    # Now and then memory has no fact for something said, only the owner's words.
+    share = rng.choice((0, 0, 0, 0.3, 0.6))
+    unread = {fact.identity: rng.choice(fact.attribute.say) for fact in known if rng.random() < share}
     turns: list[Turn] = []
     for fact in rng.sample(known, min(len(known), rng.choice((1, 2, 3, 4, 4, 5)))):
         if rng.random() < 0.1:
             turns.append(unknown(world, missing(world, known), known, follows=bool(turns)))
-        turns.append(recalled(world, fact, known, follows=bool(turns)))
-    return Scene("recall", turns, known, [fact.text for fact in known])
+        turns.append(recalled(world, fact, known, follows=bool(turns), saying=unread.get(fact.identity)))
+    notes = [fact.text for fact in known if fact.identity not in unread]
+    episodes = [
+        Episode(world.day(), capital(fact.say(unread[fact.identity].text)) + ".")
+        for fact in known
+        if fact.identity in unread
+    ]
+    return Scene("recall", turns, known, notes, episodes)
 
 
 def missing(world: World, known: list[Fact]) -> Fact:

@@ -103,7 +103,7 @@ class Scene:
         if self.system:
             messages.append(ChatMessage("system", self.system))
             before = ""
-        elif self.dated or rng.random() < MESSAGE_PLACEMENT_SHARE:
+        elif self.dated or (self.kind != "copy" and rng.random() < MESSAGE_PLACEMENT_SHARE):
             messages.append(ChatMessage("system", system_with_profile("")))
             before = notes_before(self.lines(), today)
         else:

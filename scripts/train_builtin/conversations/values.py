@@ -321,12 +321,14 @@ class Values:
         return self.invented(2) if roll < 0.7 else self._a_pet_name()
 
     def _a_in_spot(self) -> str:
-        return f"in the {self.listed('spot')}"
+        spot = self.listed("spot")
+        return f"{'on' if spot.endswith(_SURFACES) else 'in'} the {spot}"
 
 
 _ONSETS = "b br c ch cl d dr f fl g gl gr h j k kl l m n p pr qu r s sh sk st t th tr v w y z".split()
 _VOWELS = "a a e e i i o o u ai ea ei ia io oa ou".split()
 _CODAS = "b ck d l ll lm m n nd ng nt p r rd rn rt s st t th x".split() + [""] * 8
+_SURFACES = ("table", "shelf", "desk", "stool", "rack", "sideboard")
 _PET_TITLES = "Captain Lady Sir Miss Little Old Doctor".split()
 _TOWN_ENDINGS = """
 bury by combe cross dale den ford ham haven holm hurst ley low mere minster mouth ness port stead stow ton wick worth

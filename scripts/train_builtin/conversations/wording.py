@@ -38,6 +38,38 @@ def casually(template: str, rng: random.Random) -> str:
     return "".join(pieces)
 
 
+_NOUNS = (
+    "(?:day|place|town|band|book|film|instrument|language|colour|team|car|company|subject|dish|project|restaurant)"
+)
+_SWAPS = tuple(
+    (re.compile(pattern), others)
+    for pattern, others in (
+        (r"^What is\b", ("What's", "Whats", "Tell me, what is", "And what is")),
+        (r"^What's\b", ("What is", "Whats", "And what's")),
+        (r"^Who is\b", ("Who's", "Whos", "Tell me, who is")),
+        (r"^Where is\b", ("Where's", "Wheres", "Tell me, where is")),
+        (r"^When is\b", ("When's", "Whens", "Tell me, when is", "What date is")),
+        (r"^Where do(es)?\b", (r"Tell me, where do\1", r"And where do\1", r"Where exactly do\1")),
+        (r"^Which\b", ("What", "Tell me, which")),
+        (rf"^What (?={_NOUNS}\b)", ("Which ", "Tell me, what ")),
+        (r"\bcalled\?$", ("named?", "called again?", "called, please?", "called, do you know?")),
+        (
+            r"\?$",
+            (" again?", ", please?", ", do you know?", ", can you tell me?", ", do you remember?", "??", ", Mnemon?"),
+        ),
+    )
+)
+
+
+def varied(question: str, rng: random.Random) -> str:
+    """``question`` with one turn of phrase changed for another that means the same."""
+    for pattern, others in rng.sample(_SWAPS, len(_SWAPS)):
+        changed = pattern.sub(rng.choice(others), question)
+        if changed != question:
+            return changed
+    return question
+
+
 def slip(text: str, rng: random.Random) -> str:
     """``text`` with one letter of a longer word swapped, dropped, doubled or missed."""
     words = list(re.finditer(r"[a-z]{4,}", text))
