@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
+from mnemon.answering import history
 from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote, weigh
@@ -169,7 +170,9 @@ class Assistant:
 
             asked = understand(question.text)
             recall_started = time.perf_counter()
-            evidence = weigh(asked, self._recall(kept, asked, question), conversation_id=question.conversation_id)
+            found = history.of_the_time(self.memory, asked, self._recall(kept, asked, question))
+            evidence = weigh(asked, found, conversation_id=question.conversation_id)
+            evidence = history.other_side(self.memory, asked, evidence)
             draft.recall_ms = 1000 * (time.perf_counter() - recall_started)
             info = self.model.info
             draft.model = info.name
@@ -228,11 +231,11 @@ class Assistant:
         small = 0 < info.parameters < SMALL_MODEL_PARAMETERS
         told = is_about_what_was_told(asked, evidence, small=small)
         gate = Gate(asked, told=told, strict=small and (asked.of_owner or not asked.of_mnemon))
-        if not (told and small and (evidence.strength != "strong" or attempt)):
+        if not (told and small and (evidence.strength != "strong" or evidence.other or attempt)):
             question = self._with_notes(kept, draft, info)
-            history = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
-            gate.rest_on(_sources(asked, history, draft, told=told, small=small))
-            generation = self._generate(kept, history, question, draft, attempt)
+            before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
+            gate.rest_on(_sources(asked, before, draft, told=told, small=small))
+            generation = self._generate(kept, before, question, draft, attempt)
             draft.report = generation.report
             signal.attach(generation.stop)
             yield from gate.let_through(generation)

@@ -40,6 +40,8 @@ class Evidence:
     memories: tuple[Recalled, ...]
     support: tuple[float, ...]
     """How far each memory bears on the question, about 0 to 1; comparable between questions."""
+    other: Recalled | None = None
+    """The other side of a change: what took the place of the best memory, or what it took the place of."""
 
     @property
     def best(self) -> Recalled | None:
@@ -141,8 +143,13 @@ def quote(asked: Asked, evidence: Evidence, now: datetime, *, skip: int = 0) -> 
         if len(nearest) == 1:
             return f"{lead}: {said[0].lower()}{said[1:]}."
         return "\n".join([f"{lead}:", "", *(f"- {line}" for line in nearest)])
-    if not memory.valid and not asked.past:
+    other = evidence.other if first == 0 else None
+    if not memory.valid and other is not None:
+        return f"{said}. That changed {_day_of(other, now)}, when you said: “{excerpt(asked.text, other.text)}”."
+    if not memory.valid:
         return f"{said}. That has changed since."
+    if other is not None:
+        return f"{said}. Before that, {_day_of(other, now)}: “{excerpt(asked.text, other.text)}”."
     return f"{said}."
 
 
@@ -166,6 +173,10 @@ def _who_and_when(memory: Recalled, now: datetime) -> str:
         return "You noted"
     who = "You told me" if memory.source.role == "owner" else f"{memory.source.speaker or 'Somebody'} said"
     return f"{who} {day(memory.source.said_at, now)}"
+
+
+def _day_of(memory: Recalled, now: datetime) -> str:
+    return day(memory.source.said_at, now) if memory.source else "since"
 
 
 def day(moment: datetime, now: datetime) -> str:

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mnemon import words
-from mnemon.memory import dates
+from mnemon.memory import changes, dates
 from mnemon.memory.extraction import FactDraft
-from mnemon.memory.records import Fact, Message
+from mnemon.memory.records import Fact, Message, Recalled
 
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
@@ -64,6 +64,7 @@ def consolidate(memory: Memory, message: Message, drafts: Sequence[FactDraft]) -
         The facts that were added, in the order of the drafts.
     """
     added: list[Fact] = []
+    changed = changes.changed_by(memory, message)
     with memory.store.transaction():
         for draft in drafts:
             meant = _corrected(memory, message, draft) if draft.kind == "corrects" else draft
@@ -72,6 +73,8 @@ def consolidate(memory: Memory, message: Message, drafts: Sequence[FactDraft]) -
             fact = _settle(memory, message, meant)
             if fact is not None:
                 added.append(fact)
+        if changed is not None:
+            _end_what_changed(memory, message, changed)
     if added:
         memory.index_facts(*added)
     return added
@@ -118,6 +121,19 @@ def _settle(memory: Memory, message: Message, draft: FactDraft) -> Fact | None:
         if old not in later:
             facts.end(old.id, at=since, superseded_by=fact.id, reason=_reason(fact, message))
     return fact
+
+
+def _end_what_changed(memory: Memory, message: Message, changed: Recalled) -> None:
+    """Where no rule saw what takes the place of what, the earlier message's facts end, and the link is kept."""
+    older = int(changed.id[1:])
+    taken = memory.facts.of_messages([older, message.id])
+    new = {fact.id: fact for fact in taken.get(message.id, ())}
+    if any(fact.superseded_by in new for fact in taken.get(older, ())):
+        return
+    memory.changes.add(older, message.id)
+    for fact in changes.concerned(message, taken.get(older, ())):
+        if fact.id not in new:
+            memory.facts.end(fact.id, at=message.said_at)
 
 
 def _reason(fact: Fact, message: Message) -> str:

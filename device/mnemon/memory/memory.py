@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from mnemon.errors import WrongKeyError
+from mnemon.errors import StoreMissingError, WrongKeyError
 from mnemon.memory import keys
+from mnemon.memory.changes import Changes
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.facts import Facts
 from mnemon.memory.forgetting import Forgetting, Forgotten
 from mnemon.memory.index import Index
+from mnemon.memory.locks import exclusive
 from mnemon.memory.messages import Messages
 from mnemon.memory.recall import Recall
 from mnemon.memory.records import Fact, Message, Recalled
@@ -28,6 +30,7 @@ class Memory:
         store: The file.
         messages: What was said.
         facts: What follows from it.
+        changes: Which message changed what another one said.
         embedder: Loaded at first use.
     """
 
@@ -38,6 +41,7 @@ class Memory:
         self.now = now or (lambda: datetime.now(UTC))
         self.messages = Messages(store, self.now)
         self.facts = Facts(store, self.now)
+        self.changes = Changes(store)
         self.embedder = embedder or Embedder()
         self._index = Index(store, self.embedder)
         self._recall = Recall(self._index, self.embedder, self.messages, self.facts)
@@ -57,11 +61,20 @@ class Memory:
 
         Raises:
             KeyLostError: There is a memory but no key for it.
+            StoreMissingError: There is a key but its memory is gone.
             WrongKeyError: The key or the passphrase does not open it.
             StoreError: It is damaged, in use, or newer than this Mnemon.
             DiskError: It cannot be written.
         """
         home.create()
+        if not home.store.exists():
+            with exclusive(home.root):
+                if not home.store.exists() and not home.store_new.exists() and keys.there(home):
+                    raise StoreMissingError(
+                        f"{home.store} is gone; its key is still there.",
+                        hint="Put it back, restore a backup (mnemon memory restore PATH), or begin anew"
+                        " (mnemon memory new).",
+                    )
         refused: WrongKeyError | None = None
         for key, changing in keys.candidates(home, settings.key, create=True, passphrase=passphrase):
             try:
@@ -71,6 +84,8 @@ class Memory:
                 continue
             if changing:
                 keys.settle(home)  # a change of key was cut short after the file had the new one
+            else:
+                keys.drop_abandoned(home)
             return cls(store, now=now)
         raise refused or WrongKeyError(f"No key opens {home.store}.", hint="Run mnemon doctor.")
 
@@ -116,7 +131,7 @@ class Memory:
             at: The moment by which facts are judged.
             within: Only what was said in this conversation.
         """
-        return self._recall.find(question, limit=limit, exclude=exclude, at=at, within=within)
+        return self.changes.mark(self._recall.find(question, limit=limit, exclude=exclude, at=at, within=within))
 
     def search(self, words: str, *, limit: int = 10, everything: bool = True) -> list[Recalled]:
         """Memories for a person to look at: by default also questions and Mnemon's own answers."""

@@ -159,6 +159,12 @@ def m0003_levels(db: Database) -> None:
             day INTEGER NOT NULL,                 -- days since 1970 UTC: once a day is enough to know
             PRIMARY KEY (fact_id, day)
         ) WITHOUT ROWID;
+        CREATE TABLE changes (                    -- what the older message says changed with the newer one
+            older_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            newer_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            PRIMARY KEY (older_id, newer_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX changes_newer ON changes (newer_id);
         CREATE TABLE doubts (                     -- two facts that hold, though they may not both
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             older_id INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
