@@ -189,7 +189,12 @@ _NOT_SAID_BACK = re.compile(
 
 
 def _sayings(texts: Iterable[str]) -> tuple[Saying, ...]:
-    return tuple(Saying(text, "" if _NOT_SAID_BACK.match(text) else to_you(text)) for text in texts)
+    return tuple(Saying(text, "" if _NOT_SAID_BACK.match(text) else _after_you(to_you(text))) for text in texts)
+
+
+def _after_you(words: str) -> str:
+    """ "You and Elena", where an owner modestly says "Elena and I"."""
+    return re.sub(r"(\{\w\}) and you\b", r"you and \1", words)
 
 
 def _as_clause(sentence: str) -> str:

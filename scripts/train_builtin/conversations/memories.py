@@ -80,7 +80,7 @@ OWN_WORDS_SHARE = 0.7
 _ACKNOWLEDGED = (
     "Got it, {}. I'll remember that.",
     "Thanks for telling me. I'll remember that {}.",
-    "Great, {}.",
+    "Got it: {}.",
     "I'll remember that {}.",
     "All right, {}. I'll keep that in mind.",
     "I'll keep in mind that {}.",

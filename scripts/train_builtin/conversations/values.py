@@ -108,9 +108,9 @@ class Values:
 
     def _a_person(self) -> str:
         roll = self.rng.random()
-        if roll < 0.6:
+        if roll < 0.5:
             return self._a_first_name()
-        if roll < 0.93:
+        if roll < 0.92:
             return f"{self._a_first_name()} {self._a_last_name()}"
         return f"{self._a_first_name()} {self.listed('first_name')} {self._a_last_name()}"
 
