@@ -124,7 +124,7 @@ _SUGGESTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "fear",
         ("Anything I should avoid on the trip?", "What should I keep away from?", "What would upset me?"),
-        ("{told}, so keep away from that.", "{told}."),
+        ("{told}.",),
     ),
 )
 _FOOD_REQUESTS = (
