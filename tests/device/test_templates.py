@@ -108,6 +108,14 @@ def test_a_template_that_trims_is_trimmed_for():
     assert ChatTemplate(CHATML).layout(spaced)[1].text == "  hello \n"
 
 
+def test_words_that_look_like_a_mark_are_only_words():
+    template = ChatTemplate(CHATML)
+    said = f"{template._mark}0x and {template._mark}1x"
+    laid_out = template.layout([SYSTEM, ChatMessage("user", said)])
+    assert [s.text for s in laid_out if s.message] == [SYSTEM.content, said]
+    assert template.layout([SYSTEM, ChatMessage("user", said)]) == laid_out
+
+
 def test_system_text_goes_before_the_first_words_when_it_is_refused():
     refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
     template = ChatTemplate(refuses)
