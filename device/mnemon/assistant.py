@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING
 from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
-from mnemon.answering import history
 from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.draft import Draft
-from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote, weigh
+from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
+from mnemon.answering.retrieval import gather
 from mnemon.answering.summary import asks_for_summary, summary
 from mnemon.chat import Chat, check_text
 from mnemon.errors import MnemonError
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER, Forgotten
+from mnemon.memory.locks import Presence
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Fact, Message, MessageStatus, Recalled
 from mnemon.profile import Profile
@@ -37,10 +38,6 @@ from mnemon.turns import Answer, Delta, MemoriesRecalled, StopSignal, Turn, Turn
 if TYPE_CHECKING:
     from mnemon.settings import Settings
 
-RECALL_CANDIDATES = 12
-"""Memories looked at for one question; the model is given as many of them as its catalog entry says it can use."""
-RECALLED_HERE = 4
-"""Memories of the conversation itself that are looked at besides."""
 HISTORY_MESSAGES = 400
 """The conversation is read back this far; the model's window is shorter and drops the oldest by itself."""
 SMALL_MODEL_PARAMETERS = 300_000_000
@@ -92,7 +89,9 @@ class Assistant:
         self._temporary: Memory | None = None
         self.memory = Memory.open(self.home, self.settings.memory, passphrase=passphrase, now=self.now)
         self.memory.on_forget(self._forget_sessions)
-        self.memory.messages.recover()
+        self._presence = Presence(self.home.lock)
+        if self._presence.first:  # else a growing answer may be another Mnemon's, and not cut short at all
+            self.memory.messages.recover()
         self.profile = Profile(self.memory)
         self._profiles: dict[str, str] = {}
         self._warming: list[threading.Thread] = []
@@ -170,9 +169,7 @@ class Assistant:
 
             asked = understand(question.text)
             recall_started = time.perf_counter()
-            found = history.of_the_time(self.memory, asked, self._recall(kept, asked, question))
-            evidence = weigh(asked, found, conversation_id=question.conversation_id)
-            evidence = history.other_side(self.memory, asked, evidence)
+            evidence = gather(self.memory, kept, asked, question)
             draft.recall_ms = 1000 * (time.perf_counter() - recall_started)
             info = self.model.info
             draft.model = info.name
@@ -202,22 +199,6 @@ class Assistant:
             if not (kept.holds(draft.question.memory_id) and self.memory.holds(*(m.id for m in draft.recalled))):
                 draft.text, draft.recalled = FORGOTTEN_ANSWER, ()
             return draft.finish(status, load_ms)
-
-    def _recall(self, kept: Memory, asked: Asked, question: Message) -> list[Recalled]:
-        """What bears on the message in all of memory, and in this conversation, which one mostly asks about."""
-        found = self.memory.recall(
-            asked.text,
-            limit=RECALL_CANDIDATES,
-            exclude=(question.memory_id,) if kept is self.memory else (),
-            at=question.said_at,
-        )
-        here = kept.recall(
-            asked.text, limit=RECALLED_HERE, exclude=(question.memory_id,), within=question.conversation_id
-        )
-        if kept is not self.memory:  # its ids mean nothing in the owner's memory, where they would be looked up
-            here = [replace(memory, id=f"t{memory.id[1:]}") for memory in here]
-        known = {memory.id for memory in found}
-        return found + [memory for memory in here if memory.id not in known]
 
     def _words(
         self, kept: Memory, asked: Asked, evidence: Evidence, draft: Draft, attempt: int, signal: StopSignal
@@ -412,6 +393,7 @@ class Assistant:
             self._temporary.close()
             self._temporary = None
         self.memory.close()
+        self._presence.close()
         for thread in self._warming:  # native code that still loads while the program ends would abort it
             thread.join()
 

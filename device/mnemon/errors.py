@@ -15,6 +15,7 @@
     ├── StoreError             20
     │   ├── WrongKeyError           the key does not open the memory
     │   ├── KeyLostError            there is a memory but no key for it
+    │   ├── StoreMissingError       there is a key but its memory is gone
     │   ├── StoreCorruptError       the file is damaged or half-written
     │   ├── StoreBusyError          another process holds it too long
     │   └── StoreNewerError         written by a newer Mnemon
@@ -117,6 +118,10 @@ class WrongKeyError(StoreError):
 
 class KeyLostError(StoreError):
     """There is a memory but its key cannot be found."""
+
+
+class StoreMissingError(StoreError):
+    """There is a key, so there was a memory, but its file is gone."""
 
 
 class StoreCorruptError(StoreError):

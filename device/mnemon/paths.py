@@ -32,9 +32,19 @@ class Home:
         return self.root / "memory.db"
 
     @property
+    def store_new(self) -> Path:
+        """A memory being made for the first time. While it is there, a missing memory is no loss."""
+        return self.root / "memory.db.new"
+
+    @property
     def key(self) -> Path:
         """The key of the memory, or the wrapped key, when no keyring holds it (mode 0600)."""
         return self.root / "memory.key"
+
+    @property
+    def lock(self) -> Path:
+        """An empty file that every open Mnemon holds a lock on."""
+        return self.root / "memory.lock"
 
     @property
     def models(self) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from keyring.backend import KeyringBackend
 
 from mnemon.errors import InputError, KeyLostError, SettingsError, StoreError, WrongKeyError
-from mnemon.memory import keys
+from mnemon.memory import keys, rotation
 from mnemon.memory.memory import Memory
 from mnemon.memory.store import Store
 from mnemon.paths import Home
@@ -115,7 +115,7 @@ def test_the_file_is_its_owners_only_and_mended_when_it_is_not(home: Home) -> No
     assert keys.obtain(home, "auto", create=False) == key
     assert home.key.stat().st_mode & 0o777 == 0o600
     assert keys.kind(home) == "file"
-    assert list(home.root.iterdir()) == [home.key]
+    assert sorted(home.root.iterdir()) == sorted([home.key, home.store_new])  # a memory is about to be made
 
 
 def test_two_at_once_agree_on_one_key(home: Home) -> None:
@@ -189,8 +189,7 @@ def test_from_every_kind_to_every_other(home: Home, keyring_of, old: str, new: s
     keyring_of(HonestKeyring())
     with Memory.open(home, MemorySettings(key=old), passphrase=words()) as memory:
         memory.messages.start("kept")
-        memory.store.rekey(keys.prepare_change(home, new, passphrase=words("another good one")))
-    keys.settle(home)
+        rotation.rekey(home, memory.store, new, passphrase=words("another good one"))
     assert keys.kind(home) == new
     with Memory.open(home, MemorySettings(), passphrase=words("another good one")) as memory:
         assert memory.messages.conversations()[0].title == "kept"
@@ -204,14 +203,14 @@ def test_a_change_cut_short_opens_all_the_same(home: Home, keyring_of, kind: str
     keyring_of(HonestKeyring())
     with Memory.open(home, MemorySettings(key=kind)) as memory:
         memory.messages.start("kept")
-        new = keys.prepare_change(home, kind)
-        if rekeyed:
-            memory.store.rekey(new)
+        with keys.changing(home, kind) as new:
+            if rekeyed:
+                memory.store.rekey(new)
     for _ in range(2):
         with Memory.open(home, MemorySettings(key=kind)) as memory:
             assert memory.messages.conversations()[0].title == "kept"
-    if rekeyed:
-        assert keys.obtain(home, "auto", create=False) == new
+    assert (keys.obtain(home, "auto", create=False) == new) == rekeyed
+    assert sorted(path.name for path in home.root.iterdir()) == ["memory.db", "memory.key"]
 
 
 def test_somebody_elses_key_is_refused(home: Home) -> None:
@@ -226,7 +225,8 @@ def test_somebody_elses_key_is_refused(home: Home) -> None:
 def test_a_change_of_passphrase_cut_short_opens_with_the_new_one(home: Home, typed: str) -> None:
     with Memory.open(home, MemorySettings(key="passphrase"), passphrase=words("the old passphrase")) as memory:
         memory.messages.start("kept")
-        memory.store.rekey(keys.prepare_change(home, "passphrase", passphrase=words("the new passphrase")))
+        with keys.changing(home, "passphrase", passphrase=words("the new passphrase")) as new:
+            memory.store.rekey(new)
     if typed == "the old passphrase":
         with pytest.raises(WrongKeyError):
             Memory.open(home, MemorySettings(), passphrase=words(typed))

@@ -1,14 +1,14 @@
-"""``mnemon memory``: look at, change, forget, export and import what is remembered."""
+"""``mnemon memory``: look at, change and forget what is remembered."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mnemon.commands import output
-from mnemon.commands.app import App, pass_app, read_passphrase
+from mnemon.commands.app import App, pass_app
+from mnemon.commands.copies import backup, export, import_memories, new, rekey, restore
 from mnemon.commands.words import given
 from mnemon.errors import InputError, NotFoundError
 from mnemon.terminal.text import one_line
@@ -25,10 +25,14 @@ limit_option = click.option(
 
 @click.group()
 def memory() -> None:
-    """Look at, change, forget, export and import what is remembered.
+    """Look at, change, forget, back up, export and import what is remembered.
 
     Memories have names: m12 is a message, f3 a fact taken from one, c2 a conversation.
     """
+
+
+for _copying in (backup, restore, export, import_memories, rekey, new):
+    memory.add_command(_copying)
 
 
 @memory.command()
@@ -171,61 +175,6 @@ def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_jso
 
 
 @memory.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--encrypt", is_flag=True, help="Seal the file with a passphrase.")
-@output.json_option
-@pass_app
-def export(app: App, path: Path, encrypt: bool, as_json: bool) -> None:
-    """Write all memories to the file PATH, as JSON Lines."""
-    from mnemon.memory import transfer
-
-    phrase = read_passphrase("Passphrase for the file", confirm=True) if encrypt else None
-    with app.assistant() as assistant:
-        done = transfer.export(assistant.memory, path, passphrase=phrase)
-    counts = {"conversations": done.conversations, "messages": done.messages, "facts": done.facts}
-    if as_json:
-        output.print_json({"path": str(path.absolute()), "bytes": done.bytes, "encrypted": done.sealed, **counts})
-    else:
-        counted = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-        click.echo(f"Written to {path} ({done.bytes:,} bytes): {counted}.")
-    if done.warning:
-        output.note(f"{done.warning} --encrypt seals it.")
-
-
-@memory.command("import")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["mnemon", "chatgpt", "claude", "locomo"]),
-    help="What the file is (default: found out by looking).",
-)
-@click.option("--sample", metavar="NAME", help="Of a LoCoMo file only this sample, such as conv-26.")
-@output.json_option
-@pass_app
-def import_memories(app: App, path: Path, kind: str | None, sample: str | None, as_json: bool) -> None:
-    """Read memories from PATH: an export of Mnemon, ChatGPT or Claude, or a LoCoMo file."""
-    from dataclasses import asdict
-
-    from mnemon.memory import transfer
-
-    with app.assistant() as assistant, output.progress("Reading") as seen:
-        done = transfer.import_file(
-            assistant.memory,
-            path,
-            format=kind,
-            sample=sample,
-            progress=seen,
-            passphrase=lambda: read_passphrase("Passphrase of the file"),
-        )
-    counted = asdict(done)
-    if as_json:
-        output.print_json(counted)
-    else:
-        output.print_rows((name.replace("_", " "), str(value)) for name, value in counted.items())
-
-
-@memory.command()
 @output.json_option
 @pass_app
 def stats(app: App, as_json: bool) -> None:
@@ -237,37 +186,6 @@ def stats(app: App, as_json: bool) -> None:
         output.print_json(numbers)
     else:
         output.print_rows((name.replace("_", " "), str(value)) for name, value in numbers.items())
-
-
-@memory.command()
-@click.option(
-    "--key",
-    "where",
-    type=click.Choice(["auto", "keyring", "file", "passphrase"]),
-    default="auto",
-    show_default=True,
-    help="Where the new key shall live.",
-)
-@output.json_option
-@pass_app
-def rekey(app: App, where: str, as_json: bool) -> None:
-    """Encrypt the memory with a new key; also changes a passphrase, or moves the key."""
-    from mnemon.memory import keys
-
-    def new_passphrase() -> str:
-        return read_passphrase("New passphrase", confirm=True, variable="MNEMON_NEW_PASSPHRASE_FILE")
-
-    with app.assistant() as assistant:
-        opened = assistant.memory
-        opened.store.rekey(keys.prepare_change(app.home, where, passphrase=new_passphrase))
-    keys.settle(app.home)
-    for session in app.home.sessions.glob("*"):  # sealed with a key that came from the old one
-        session.unlink(missing_ok=True)
-    kind = keys.kind(app.home)
-    if as_json:
-        output.print_json({"key": kind})
-    else:
-        click.echo(f"The memory has a new key ({kind}). Backups made before still open with the old one.")
 
 
 def _s(count: int) -> str:

@@ -8,7 +8,7 @@ The key file (``memory.key``) is text, one line::
 
 A wrapped key is sealed with ChaCha20-Poly1305 under a key Argon2id makes from the passphrase; the header is
 authenticated with it, so nobody can weaken the parameters unseen. A ``.new`` beside it is the key of a change
-under way: :func:`candidates` offers both until the change is done.
+under way: :func:`candidates` offers both until the change is done or undone.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from mnemon.errors import (
     KeyLostError,
     ReadOnlyError,
     SettingsError,
+    StoreBusyError,
     StoreError,
     WrongKeyError,
 )
-from mnemon.memory.locks import exclusive
+from mnemon.memory.files import sync_folder
+from mnemon.memory.locks import abandoned, exclusive, held
 from mnemon.paths import Home
 
 KeyKind = Literal["keyring", "file", "passphrase"]
@@ -76,9 +78,15 @@ def obtain(home: Home, how: str, *, create: bool, passphrase: Passphrase | None 
     with exclusive(home.root):
         key = _find(home, home.key, passphrase)  # another process may have been first
         if key is None:
+            home.store_new.touch(0o600)  # cut short from here on, the missing memory is a young one, not a lost one
             key = secrets.token_bytes(_BYTES)
             _keep(home, home.key, key, wanted, passphrase)
     return key
+
+
+def there(home: Home) -> bool:
+    """Whether a key, or a note of one, lies in ``home``: then there was a memory."""
+    return home.key.exists() or _pending(home).exists()
 
 
 def candidates(
@@ -86,7 +94,7 @@ def candidates(
 ) -> Iterator[tuple[bytes, bool]]:
     """The keys to try, and whether each is that of a change that was interrupted; then it comes second.
 
-    After the memory opened with that one, call :func:`settle`.
+    After the memory opened with that one, call :func:`settle`; with the other, :func:`drop_abandoned`.
     """
     pending = _pending(home)
     if not pending.exists() or home.key.exists() or _from_keyring(home, home.key) is not None:
@@ -103,12 +111,45 @@ def candidates(
             yield new, True
 
 
-def prepare_change(home: Home, how: str, *, passphrase: Passphrase | None = None) -> bytes:
-    """First half of a change of key: a new key, kept beside the old one until :func:`settle`."""
-    key = secrets.token_bytes(_BYTES)
-    with exclusive(home.root):
-        _keep(home, _pending(home), key, _wanted_kind(how), passphrase)
-    return key
+@contextlib.contextmanager
+def changing(
+    home: Home, how: str, *, key: bytes | None = None, passphrase: Passphrase | None = None
+) -> Iterator[bytes]:
+    """First half of a change of key: the new key, kept beside the old one until :func:`settle` or :func:`drop`.
+
+    Inside, no other process takes the change for one that was cut short.
+
+    Args:
+        home: Where the memory lies.
+        how: Where the new key shall live, as for :func:`obtain`.
+        key: The key to keep, when only its place or passphrase changes; a fresh one by default.
+        passphrase: Asked when the key shall be behind one.
+    """
+    wanted, key = _wanted_kind(how), key or secrets.token_bytes(_BYTES)
+    with contextlib.ExitStack() as stack:
+        with exclusive(home.root):
+            if _pending(home).exists() and not abandoned(_pending(home)):
+                raise StoreBusyError("Another Mnemon is changing the key.", hint="Try again in a moment.")
+            _keep(home, _pending(home), key, wanted, passphrase)
+            stack.enter_context(held(_pending(home)))
+        yield key
+
+
+def drop(home: Home) -> None:
+    """Undo the first half of a change. Only when the file still has the old key."""
+    _pending(home).unlink(missing_ok=True)
+    _drop_from_keyring(home, _pending(home))
+
+
+def drop_abandoned(home: Home) -> None:
+    """Undo the first half of a change that another process began and did not live to finish.
+
+    Only while the memory is open with the old key: nobody can give it the new one meanwhile.
+    """
+    if _pending(home).exists():
+        with exclusive(home.root):
+            if abandoned(_pending(home)):
+                drop(home)
 
 
 def settle(home: Home) -> None:
@@ -118,16 +159,18 @@ def settle(home: Home) -> None:
         text = _read(pending)
         if text is None:
             return
-        if text == _MAGIC + "keyring":
+        in_keyring = text == _MAGIC + "keyring"
+        if in_keyring:
             key = _from_keyring(home, pending)
             if key is None:
                 raise KeyLostError("The keyring has lost the new key.", hint="Unlock it and try again.")
             _to_keyring(home, home.key, key)
+        try:
             pending.replace(home.key)
-            _drop_from_keyring(home, pending)
-        else:
-            pending.replace(home.key)
-            _drop_from_keyring(home, home.key)
+            sync_folder(home.root)
+        except OSError as error:
+            raise _not_written(home.key, error) from error
+        _drop_from_keyring(home, pending if in_keyring else home.key)
 
 
 def kind(home: Home) -> KeyKind | None:
@@ -217,20 +260,19 @@ def _write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        if error.errno in (28, 122):
-            raise DiskFullError(f"No space is left for {path}.", hint="Free some space and try again.") from error
-        raise ReadOnlyError(
-            f"{path} cannot be written: {error.strerror}.", hint="Make its folder writable, or set MNEMON_HOME."
-        ) from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> DiskFullError | ReadOnlyError:
+    if error.errno in (28, 122):
+        return DiskFullError(f"No space is left for {path}.", hint="Free some space and try again.")
+    return ReadOnlyError(
+        f"{path} cannot be written: {error.strerror}.", hint="Make its folder writable, or set MNEMON_HOME."
+    )
 
 
 def _wrap(key: bytes, passphrase: Passphrase | None) -> str:

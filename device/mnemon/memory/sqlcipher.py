@@ -27,6 +27,8 @@ KEY_BYTES = 32
 PAGE_BYTES = 4096
 SALT_BYTES = 16
 """The first bytes of the file, in the open; they stay when the key changes."""
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a file that is in use."""
 _RESERVED = 80  # the end of every page: 16 bytes of initialisation vector and 64 of HMAC-SHA512
 _PLAIN_HEADER = b"SQLite format 3\x00"
 
@@ -63,6 +65,21 @@ def connect(path: Path | None, key: bytes, busy_ms: int) -> Any:
     except dbapi2.Error as error:
         raise translated(error, path) from error
     return connection
+
+
+def opens(path: Path, key: bytes) -> bool:
+    """Whether this key opens the file now; False also when that cannot be found out."""
+    try:
+        connection = connect(path, key, 0)
+    except MnemonError:
+        return False
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    except connection.Error:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def refuse_what_cannot_be_a_store(path: Path) -> None:
@@ -121,6 +138,13 @@ def damaged(path: Path, how: str) -> StoreCorruptError:
 def backup_path(path: Path) -> Path:
     """Where the copy made before a migration lies."""
     return path.with_name(path.name + ".backup")
+
+
+def aside(path: Path) -> list[Path]:
+    """The names under which a restore keeps what it replaces: a sound memory, and an unreadable one with its log."""
+    name = path.name
+    unreadable = (f"{name}.damaged{ending}" for ending in ("", *SIDE_FILES))
+    return [path.with_name(kept) for kept in (f"{name}.replaced", *unreadable)]
 
 
 def result_code(error: BaseException) -> int | None:

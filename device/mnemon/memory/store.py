@@ -1,4 +1,4 @@
-"""The encrypted file everything is kept in: opened, migrated, shared between threads and processes, re-keyed.
+"""The encrypted file everything is kept in: opened, migrated, shared between threads and processes, re-keyed, copied.
 
 SQLCipher 4 with a raw 256-bit key: no key stretching on opening (the key is random already), AES-256 with
 an HMAC-SHA512 on every page. Settings chosen here, and why:
@@ -25,6 +25,8 @@ from mnemon.memory.sqlcipher import (
     KEY_BYTES,
     NOTADB,
     PAGE_BYTES,
+    SIDE_FILES,
+    aside,
     backup_path,
     connect,
     damaged,
@@ -93,15 +95,20 @@ class Store:
             return store
         if not path.exists():
             _create(cls, path, key, busy_ms)
-        refuse_what_cannot_be_a_store(path)
-        store = cls(connect(path, key, busy_ms), path, key)
-        try:
-            store._configure_file()
-            store._migrate()
-        except BaseException:
-            store.close()
-            raise
-        return store
+        while True:
+            refuse_what_cannot_be_a_store(path)
+            opened = path.stat().st_ino
+            store = cls(connect(path, key, busy_ms), path, key)
+            try:
+                store._configure_file()
+                if path.stat().st_ino != opened:  # a restored one took its place this moment
+                    store.close()
+                    continue
+                store._migrate()
+            except BaseException:
+                store.close()
+                raise
+            return store
 
     def __enter__(self) -> Store:
         return self
@@ -193,16 +200,54 @@ class Store:
         if self.path is None:
             self._key = new_key
             return
-        with self._lock, self._mapped():
-            # Leaving WAL succeeds only for the sole connection, and a rollback journal makes PRAGMA rekey atomic.
-            self._connection.execute("PRAGMA journal_mode = DELETE")
-            try:
-                self._connection.execute(f"PRAGMA rekey = \"x'{new_key.hex()}'\"")
-                self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-                self._key = new_key
-            finally:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+        with self.alone(), self._mapped():  # with a rollback journal PRAGMA rekey is atomic
+            self._connection.execute(f"PRAGMA rekey = \"x'{new_key.hex()}'\"")
+            self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            self._key = new_key
             self.remove_backups()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep every other process out, with all that was written in the one file and no log beside it.
+
+        Raises:
+            StoreBusyError: Another Mnemon has the memory open.
+        """
+        with self._lock:
+            with self._mapped():
+                # Leaving WAL succeeds only for the sole connection; in exclusive mode its lock stays from then on.
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+            try:
+                with self._mapped():
+                    self._connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+                    self._connection.execute("BEGIN EXCLUSIVE")
+                    self._connection.execute("COMMIT")
+                yield
+            finally:
+                if not self._closed:
+                    with self._mapped():
+                        self._connection.execute("PRAGMA locking_mode = NORMAL").fetchall()
+                        self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # lets go of it
+                        self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
+
+    def copy(self, path: Path) -> None:
+        """Write one moment of the whole memory to a new file, encrypted with the same key, while others go on.
+
+        Raises:
+            StoreError: The file is there, or the memory cannot be read.
+            DiskError: The file cannot be written.
+        """
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise translated(error, path) from error
+        with self._lock, self._mapped(path):
+            self._connection.execute("VACUUM INTO ?", (str(path),))
+
+    @property
+    def key(self) -> bytes:
+        """The 32 bytes that open the file."""
+        return self._key
 
     def scrub(self) -> None:
         """After deleting: merge the word indexes and empty the write-ahead log, so that no old page is left.
@@ -210,16 +255,24 @@ class Store:
         When another process is reading, its log stays until it is done; the next scrub or close empties it.
         """
         with self._lock, self._mapped():
-            for table in ("message_words", "fact_words"):
+            for table in self.word_indexes():
                 self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
             if self.path is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 self.remove_backups()
 
+    def word_indexes(self) -> list[str]:
+        """The names of the full-text tables."""
+        rows = self.tuples(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%USING fts5%' ORDER BY name"
+        )
+        return [row[0] for row in rows]
+
     def remove_backups(self) -> None:
-        """Delete the copy made before a migration: it still holds what was forgotten since."""
+        """Delete the copies kept beside the file: they still hold what was forgotten since."""
         if self.path is not None:
-            backup_path(self.path).unlink(missing_ok=True)
+            for kept in (backup_path(self.path), *aside(self.path)):
+                kept.unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
         """Check every page's HMAC and how pages and rows hang together; an empty list means the file is sound.
@@ -288,12 +341,11 @@ class Store:
         assert self.path is not None  # noqa: S101
         part = self.path.with_name(self.path.name + ".backup.part")
         part.unlink(missing_ok=True)
-        self._connection.execute("VACUUM INTO ?", (str(part),))  # the copy is encrypted with the same key
-        part.chmod(0o600)
+        self.copy(part)
         part.replace(backup_path(self.path))
 
     @contextlib.contextmanager
-    def _mapped(self) -> Iterator[None]:
+    def _mapped(self, path: Path | None = None) -> Iterator[None]:
         if self._closed:  # a thread that was still at work when the program ended
             raise StoreError("The memory is closed.", hint="Open it again.")
         try:
@@ -303,7 +355,7 @@ class Store:
         except Exception as error:
             if result_code(error) is None:
                 raise
-            raise translated(error, self.path) from error
+            raise translated(error, path or self.path) from error
 
 
 def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
@@ -313,9 +365,9 @@ def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
         with exclusive(path.parent):
             if path.exists():
                 return
-            for left_over in ("", "-wal", "-shm", "-journal"):
+            for left_over in SIDE_FILES:
                 part.with_name(part.name + left_over).unlink(missing_ok=True)
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
             store = cls(connect(part, key, busy_ms), part, key)
             try:
                 store._configure_file()
