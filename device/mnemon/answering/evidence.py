@@ -149,7 +149,11 @@ def quote(asked: Asked, evidence: Evidence, now: datetime, *, skip: int = 0) -> 
     if not memory.valid:
         return f"{said}. That has changed since."
     if other is not None:
-        return f"{said}. Before that, {_day_of(other, now)}: “{excerpt(asked.text, other.text)}”."
+        words_then = f"{_day_of(other, now)}: “{excerpt(asked.text, other.text)}”."
+        before = (
+            memory.source is not None and other.source is not None and other.source.said_at < memory.source.said_at
+        )
+        return f"{said}. {'Before that' if before else 'That may have changed'}, {words_then}"
     return f"{said}."
 
 

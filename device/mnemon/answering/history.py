@@ -6,9 +6,9 @@ with Marlowe". From there the links between what was said and what changed it le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,11 +21,14 @@ from mnemon.memory.records import Message, Recalled, Source
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
 
+Links: TypeAlias = Callable[[Iterable[int]], dict[int, list[int]]]
+
 _LONGEST = 20
-# Of two memories that bear on a question about as much, a later one that tells of a change is named first with the
-# other as what was before; below this they are about different things (docs/measured.md).
-_PAIRED = 0.40
-_AS_NEAR = 0.15
+# A later message that tells of a change and has no other message it fits better may be about the best memory: said
+# with it, as something that may be so. Below this the two have nothing in common (docs/measured.md).
+_MAY_BE = 0.12
+_SURE = 0.45
+_LOOKED_AT = 16
 
 
 def of_the_time(memory: Memory, asked: Asked, recalled: Sequence[Recalled]) -> list[Recalled]:
@@ -58,11 +61,13 @@ def other_side(memory: Memory, asked: Asked, evidence: Evidence) -> Evidence:
         return replace(evidence, other=next((_recalled(memory, m, best) for m in messages.values()), None))
     if asked.past:
         return evidence
-    for place, later in enumerate(evidence.memories[1:], 1):
-        if _took_its_place(memory, best, later) and evidence.support[place] >= evidence.support[0] - _AS_NEAR:
-            memories = (later, *(m for m in evidence.memories if m is not later))
-            return replace(evidence, memories=memories, other=best)
-    return evidence
+    later, related = _suspected(memory, asked, evidence, best)
+    if later is None:
+        return evidence
+    if related < _SURE:
+        return replace(evidence, other=later)
+    memories = (later, *(m for m in evidence.memories if m.id != later.id))
+    return replace(evidence, memories=memories, support=(evidence.support[0], *evidence.support), other=best)
 
 
 def _may_be_of_another_time(asked: Asked, one: Recalled) -> bool:
@@ -74,9 +79,8 @@ def _may_be_of_another_time(asked: Asked, one: Recalled) -> bool:
     )
 
 
-def _linked(memory: Memory, asked: Asked, one: Recalled, links: object) -> list[Recalled]:
+def _linked(memory: Memory, asked: Asked, one: Recalled, links: Links) -> list[Recalled]:
     """What is linked to ``one``, followed to its end for the present, one step back for the past."""
-    assert callable(links)
     here, seen = [int(one.id[1:])], {int(one.id[1:])}
     while True:
         further = [id for ids in links(here).values() for id in ids if id not in seen]
@@ -123,11 +127,27 @@ def _recalled(memory: Memory, message: Message, near: Recalled, *, cosine: float
     )
 
 
-def _took_its_place(memory: Memory, earlier: Recalled, later: Recalled) -> bool:
-    if later.source is None or earlier.source is None or not later.valid or later.kind != "message":
+def _suspected(memory: Memory, asked: Asked, evidence: Evidence, best: Recalled) -> tuple[Recalled | None, float]:
+    """The later message that most likely changed what ``best`` says, if of all earlier ones it fits ``best`` best."""
+    near = {m.id: m for m in memory.recall(best.text, limit=_LOOKED_AT)} | {m.id: m for m in evidence.memories}
+    later = [m for m in near.values() if m.valid and _comes_after(m, best) and announces(m.text)]
+    later = [m for m in later if not memory.changes.older([int(m.id[1:])])]  # what it changed is known
+    if not later:
+        return None, 0.0
+    vectors = memory.embedder.embed([best.text, *(m.text for m in later)])
+    to_best = vectors[1:] @ vectors[0]
+    to_question = vectors[1:] @ memory.embedder.embed_one(asked.text)
+    related = [relation(m.text, best.text, float(cosine)) for m, cosine in zip(later, to_best, strict=True)]
+    place = int(np.argmax(np.array(related) + to_question))
+    chosen = later[place]
+    if related[place] < _MAY_BE:
+        return None, 0.0
+    rivals = [m for m in memory.recall(chosen.text, limit=_LOOKED_AT) if m.id != best.id and _comes_after(chosen, m)]
+    fits = [relation(chosen.text, m.text, m.cosine) for m in rivals if m.source and m.source.role == "owner"]
+    return (chosen, related[place]) if related[place] >= max(fits, default=0.0) else (None, 0.0)
+
+
+def _comes_after(later: Recalled, earlier: Recalled) -> bool:
+    if later.source is None or earlier.source is None or later.kind != "message" or later.source.role != "owner":
         return False
-    after = (later.source.said_at, int(later.id[1:])) > (earlier.source.said_at, int(earlier.id[1:]))
-    if not after or not announces(later.text):
-        return False
-    one, other = memory.embedder.embed([earlier.text, later.text])
-    return relation(later.text, earlier.text, float(one @ other)) >= _PAIRED
+    return (later.source.said_at, int(later.id[1:])) > (earlier.source.said_at, int(earlier.id[1:]))

@@ -62,7 +62,8 @@ _REFERS = _phrases(
 _PAST = _phrases(
     "before|used to|previous(?:ly)?|former(?:ly)?|earlier|originally|back then|in the past|was i|were we",
     "(?:did|do) .{0,30}\\buse to|(?:my|our) (?:old|last|ex)\\b|had been|once|at first|in those days|formerly",
-    "who was|what was|where was|which .{1,30} (?:was|were|did)|old (?:job|flat|house|address|boss|bank|car|number|phone|name|school|place|doctor|dentist)",
+    "who was|what was|where was|which .{1,30} (?:was|were|did)",
+    "old (?:job|flat|house|address|boss|bank|car|number|phone|name|school|place|doctor|dentist)",
 )
 _YES_NO = _phrases(
     "is|are|am|was|were|do|does|did|don't|didn't|have|has|had|haven't|can|could|will|would", start=True

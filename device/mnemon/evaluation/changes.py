@@ -22,8 +22,8 @@ from mnemon.runtime.chat_model import ChatModel
 FIRST_DAY = datetime(2026, 3, 3, 18, 30, tzinfo=UTC)
 BETWEEN = timedelta(days=30)
 _PAST = re.compile(
-    r"\b(?:before|until|used to|no longer|not (?:any ?more|any longer)|changed since|earlier|previously|was|were|had"
-    r"|did)\b",
+    r"\b(?:before|may have changed|until|used to|no longer|not (?:any ?more|any longer)|changed since|earlier"
+    r"|previously|was|were|had|did)\b",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"“[^”]*”")
@@ -58,7 +58,7 @@ def _own_rows() -> list[Row]:
 
 
 def _live_through(row: Row, model: ChatModel) -> Row:
-    """Tell both, a month apart, and ask another month later in a new session."""
+    """Tell both, a month apart; another month later ask both in one conversation of a new session."""
     day = FIRST_DAY
     with tempfile.TemporaryDirectory(prefix="mnemon-eval-") as root:
         with Assistant(root, chat_model=model, now=lambda: day) as assistant:
@@ -71,7 +71,8 @@ def _live_through(row: Row, model: ChatModel) -> Row:
                 for fact in assistant.memory.facts.list(valid_only=False)
             ]
         with Assistant(root, chat_model=model, now=lambda: day) as assistant:
-            now, before = assistant.ask(row["ask_now"]), assistant.ask(row["ask_before"])
+            chat = assistant.chat()
+            now, before = chat.send(row["ask_now"]).finish(), chat.send(row["ask_before"]).finish()
     return {
         "kind": row.get("kind", "any"),
         **{name: row[name] for name in ("first", "later", "ask_now", "ask_before")},

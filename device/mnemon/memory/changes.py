@@ -33,19 +33,25 @@ _SHARED_WORD = 0.08
 
 _CUE = re.compile(
     r"""\b(?:
-        now | nowadays | these\ days | as\ of | from\ now\ on | since | any\ ?more | no\ longer | no\ more | instead
-        | used\ to | after\ all | new | again | not\ .{1,30}\ but | other\ than
-        | mov(?:ed|ing) | left | leaving | quit\w* | gave | given | giving | sold | s[wo]apped | swapping | switch\w*
-        | chang\w+ | start(?:ed|ing) | stopp\w+ | retir\w+ | cancel\w+ | join(?:ed|ing) | died | passed\ away | split
-        | broke | broken | divorc\w+ | dumped | ditched | dropped | finish\w* | clos(?:ed|ing) | shut | replac\w+
-        | traded | bec[ao]m(?:e|ing) | turn(?:ed|s) | gone | going\ out\ with | history | packed\ in | hung\ up
-        | rebook\w* | push(?:ed)?\ | postpon\w+ | brought\ forward | delayed | resched\w+ | upped | cut\ (?:out|down)
-        | down\ to | up\ to | over\ (?:to|with|for) | it's\ over | fell\ out | called\ (?:it|the\ .+)?\ ?off | is\ off
-        | 's\ off | lost | stole\w* | broke\ down | went | ended | expired | lapse\w* | put\ (?:me|us|aside) | ran\ out
-        | got\ rid | said\ goodbye | say\ goodbye | let\ (?:me|us)\ go | made\ me | promot\w+ | transferr\w+
-        | relocat\w+ | resign\w+ | redundan\w+ | sacked | fired | unpacked | upgrad\w+ | downsiz\w+ | convert\w+
-        | remortgag\w+ | remarri\w+ | renamed | grew\ out | outgrew | gave\ up | given\ up | done\ with | back\ to
-        | out\ of | out\ and | is\ out | is\ in | married | got\ (?:a|an|our|my)\ (?:new|different)
+        now | nowadays | these\ days | as\ of | from\ now\ on | since | any\ ?more | no\ longer | no\ more
+        | instead | used\ to | after\ all | new | again | not\ .{1,30}\ but | other\ than | mov(?:ed|ing) | left
+        | leaving | quit\w* | gave | given | giving | sold | s[wo]apped | swapping | switch\w* | chang\w+
+        | start(?:ed|ing) | stopp\w+ | retir\w+ | cancel\w+ | join(?:ed|ing) | died | passed\ away | split
+        | broke | broken | divorc\w+ | dumped | ditched | dropped | finish\w* | clos(?:ed|ing) | shut
+        | replac\w+ | traded | bec[ao]m(?:e|ing) | turn(?:ed|s) | gone | going\ out\ with | history | packed\ in
+        | hung\ up | rebook\w* | push(?:ed)?\b | postpon\w+ | brought\ forward | delayed | resched\w+ | upped
+        | cut\ (?:out|down) | down\ to | up\ to | over\ (?:to|with|for) | it's\ over | fell\ out
+        | called\ (?:it|the\ .+)?\ ?off | is\ off | 's\ off | lost | stole\w* | broke\ down | went | ended
+        | expired | lapse\w* | put\ (?:me|us|aside) | ran\ out | got\ rid | said\ goodbye | say\ goodbye
+        | let\ (?:me|us)\ go | made\ me | promot\w+ | transferr\w+ | relocat\w+ | resign\w+ | redundan\w+
+        | sacked | fired | unpacked | upgrad\w+ | downsiz\w+ | convert\w+ | remortgag\w+ | remarri\w+ | renamed
+        | grew\ out | outgrew | gave\ up | given\ up | done\ with | back\ to | out\ of | out\ and | is\ out
+        | is\ in | married | different | goodbye | (?:took|taken|taking)\ (?:over|up) | picked\ up | conked\ out
+        | scrapp\w+ | written\ off | binned | chucked | jacked\ in | packed\ (?:it|up) | on\ the\ head
+        | called\ time | had\ enough | fed\ up | bored\ of | ended\ up | decided | moved\ on | at\ last
+        | finally | turns?\ out | went\ for | handed | onto | on\ to | bust
+        | from\ (?:next|this|mon|tue|wed|thu |fri|sat|sun)\w*
+        | (?:last|this)\ (?:week|month|weekend|morning|year) | yesterday | won't\ be | other\ one
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )

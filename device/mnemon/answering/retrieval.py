@@ -1,0 +1,70 @@
+"""What memory holds for a question: looked up, weighed, and brought to the time that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mnemon.answering import history
+from mnemon.answering.evidence import Evidence, Strength, weigh
+from mnemon.answering.questions import Asked, understand
+from mnemon.memory.records import Message, Recalled
+
+if TYPE_CHECKING:
+    from mnemon.memory.memory import Memory
+
+RECALL_CANDIDATES = 12
+"""Memories looked at for one question; the model is given as many of them as its catalog entry says it can use."""
+RECALLED_HERE = 4
+"""Memories of the conversation itself that are looked at besides."""
+_QUESTION_BEFORE = 4  # messages back: the question, its answer, and one more of each
+_RANK: dict[Strength, int] = {"none": 0, "weak": 1, "strong": 2}
+
+
+def gather(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evidence:
+    """The evidence for ``asked``; a question that leans on the one before it is also looked up together with that.
+
+    Args:
+        memory: The owner's.
+        kept: The memory the conversation is kept in: the owner's, or a temporary one.
+        question: The message that asks.
+    """
+    evidence = _look_up(memory, kept, asked, question)
+    if not (asked.asks and asked.refers) or evidence.strength == "strong":
+        return evidence
+    before = _asked_before(kept, question)
+    if before is None:
+        return evidence
+    together = _look_up(memory, kept, replace(asked, text=f"{before} {asked.text}"), question)
+    return max(evidence, together, key=lambda found: (_RANK[found.strength], found.support[:1]))
+
+
+def _look_up(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evidence:
+    found = history.of_the_time(memory, asked, _recall(memory, kept, asked, question))
+    evidence = weigh(asked, found, conversation_id=question.conversation_id)
+    return history.other_side(memory, asked, evidence)
+
+
+def _recall(memory: Memory, kept: Memory, asked: Asked, question: Message) -> list[Recalled]:
+    """What bears on the message in all of memory, and in this conversation, which one mostly asks about."""
+    found = memory.recall(
+        asked.text,
+        limit=RECALL_CANDIDATES,
+        exclude=(question.memory_id,) if kept is memory else (),
+        at=question.said_at,
+    )
+    here = kept.recall(
+        asked.text, limit=RECALLED_HERE, exclude=(question.memory_id,), within=question.conversation_id
+    )
+    if kept is not memory:  # its ids mean nothing in the owner's memory, where they would be looked up
+        here = [replace(one, id=f"t{one.id[1:]}") for one in here]
+    known = {one.id for one in found}
+    return found + [one for one in here if one.id not in known]
+
+
+def _asked_before(kept: Memory, question: Message) -> str | None:
+    earlier = kept.messages.around(question.id, _QUESTION_BEFORE, 0)[:-1]
+    for message in reversed(earlier):
+        if message.role == "owner" and (asked := understand(message.text)).asks:
+            return asked.text
+    return None
