@@ -100,16 +100,42 @@ def test_a_message_takes_all_that_rests_on_it(memory: Memory) -> None:
     assert not [f for f in memory.search("biscuit butter hound", limit=50) if "iscuit" in f.text]
 
 
-def test_a_fact_goes_and_its_message_stays(memory: Memory) -> None:
+@pytest.mark.parametrize(
+    ("said", "source", "goes"),
+    [
+        ("we live in Leeds", None, True),  # says nothing else
+        ("we live in Leeds", False, False),
+        ("We live in Leeds. My bus pass runs out on the 30th.", None, False),
+        ("We live in Leeds. My bus pass runs out on the 30th.", True, True),
+        ("we live in Leeds with four noisy parrots, two snakes and an iguana", None, False),
+    ],
+)
+def test_a_fact_takes_the_message_that_says_nothing_else(
+    memory: Memory, said: str, source: bool | None, goes: bool
+) -> None:
     talk = memory.messages.start()
-    said = say(memory, talk.id, "we live in Leeds")
-    fact = memory.facts.add("The user lives in Leeds.", source_id=said.id, origin="pattern")
+    told = say(memory, talk.id, said)
+    fact = memory.facts.add(
+        "The user lives in Leeds.", value="Leeds", attribute="home", source_id=told.id, origin="pattern"
+    )
     memory.index_facts(fact)
-    gone = memory.forget(fact.memory_id)
-    assert (gone.messages, gone.facts) == ((), (fact.id,))
-    assert memory.messages.get(said.id).text == "we live in Leeds"
+    preview = memory.preview(fact.memory_id, source=source)
+    gone = memory.forget(fact.memory_id, source=source)
+    assert preview.gone == gone
+    assert gone.messages == ((told.id,) if goes else ())
+    assert gone.facts == (fact.id,)
+    assert [line.id for line in preview.stays] == ([] if goes else [told.memory_id])  # it is said that it still says so
     assert memory.is_forgotten("the user lives in leeds")
-    assert not memory.is_forgotten(said.text)
+    assert memory.is_forgotten(said) == goes
+
+
+def test_a_message_that_says_two_things_stays_for_the_other(memory: Memory) -> None:
+    talk = memory.messages.start()
+    told = say(memory, talk.id, "we live in Leeds with Priya")
+    home = memory.facts.add("The user lives in Leeds.", source_id=told.id, origin="pattern")
+    priya = memory.facts.add("The user lives with Priya.", source_id=told.id, origin="pattern")
+    assert memory.forget(home.memory_id).messages == ()
+    assert memory.facts.get(priya.id) == priya
 
 
 def test_the_last_message_and_a_whole_chain(memory: Memory) -> None:
@@ -131,9 +157,11 @@ def test_tombstones_hold_no_text_and_yield_to_what_is_told_anew(memory: Memory) 
     assert memory.is_forgotten(said.text, said_at=said.said_at)
     assert not memory.is_forgotten(said.text, said_at=datetime.now(UTC) + timedelta(seconds=5))
     assert not memory.is_forgotten("My PIN is 4712, remember it!")
-    memory.forget(say(memory, talk.id, "🙂").memory_id)
-    assert memory.is_forgotten(" 🙂 ")
-    assert not memory.is_forgotten("👍")
+    smile = say(memory, talk.id, "🙂")
+    memory.forget(smile.memory_id)
+    assert memory.is_forgotten(" 🙂 ", said_at=smile.said_at)
+    assert not memory.is_forgotten(" 🙂 ", said_at=smile.said_at - timedelta(days=1))  # not every smile there was
+    assert not memory.is_forgotten("👍", said_at=smile.said_at)
     assert "4711" not in everything(memory)
     memory.store.rekey(b"n" * 32)
     assert memory.is_forgotten(said.text)

@@ -1,9 +1,9 @@
 """Forgetting for real: a memory goes with everything that rests on it, and does not come back.
 
-What rests on a message: the facts taken from it, their vectors and index rows, the profile lines that rest on
-those facts, the copies of it that were put before later questions, the answers that repeat it, and a title made
-from it. What is left is a tombstone, a keyed hash from which nothing can be read back, so that neither an import
-nor taking facts again from another message brings the same words back.
+What rests on a message: the facts taken from it, their vectors and index rows, episodes, profile lines, the copies of
+it that were put before later questions, the answers that repeat it, and a title made from it
+(:mod:`mnemon.memory.traces` finds those). What is left is a tombstone, a keyed hash from which nothing can be read
+back, so that neither an import nor taking facts again from another message brings the same words back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,11 +19,13 @@ from typing import Any
 from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.records import to_ms
 from mnemon.memory.store import Store
+from mnemon.memory.traces import FORGOTTEN_ANSWER, Traces
 from mnemon.words import content
 
-FORGOTTEN_ANSWER = "(forgotten)"
-"""What stands in place of an answer that repeated something forgotten."""
-_ID = re.compile(r"([mf])([1-9]\d{0,17})")
+__all__ = ["FORGOTTEN_ANSWER", "Forgetting", "Forgotten", "Line", "Preview"]
+
+_ID = re.compile(r"([mfc])([1-9]\d{0,17})")
+_TABLES = {"m": "messages", "f": "facts", "c": "conversations"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Forgotten:
         profile_lines: Numbers of the profile lines removed.
         answers: Numbers of Mnemon's answers whose words were taken out because they repeated it.
         conversations: Numbers of the conversations removed whole.
+        episodes: Numbers of the episodes removed; they are made anew from what is left.
     """
 
     messages: tuple[int, ...] = ()
@@ -43,6 +46,7 @@ class Forgotten:
     profile_lines: tuple[int, ...] = ()
     answers: tuple[int, ...] = ()
     conversations: tuple[int, ...] = ()
+    episodes: tuple[int, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -50,18 +54,41 @@ class Forgotten:
         return (*(f"m{id}" for id in self.messages), *(f"f{id}" for id in self.facts))
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing as a person is shown it: ``m12``, ``f3``, ``c2``, ``p1`` (profile) or ``e4`` (episode)."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What forgetting would do, found by doing it and taking it back.
+
+    Attributes:
+        gone: What would go, as :class:`Forgotten` tells it afterwards.
+        lines: The same with its words, in the order messages, facts, conversations, episodes, profile.
+        answers: Mnemon's answers that would lose their words.
+        stays: Messages that would stay though they still say it, or a part of it.
+    """
+
+    gone: Forgotten
+    lines: tuple[Line, ...]
+    answers: tuple[Line, ...]
+    stays: tuple[Line, ...] = ()
+
+
+class _TakenBackError(Exception):
+    """Ends the transaction of a preview."""
+
+
 @dataclass(slots=True)
 class _Doomed:
-    messages: dict[int, str] = field(default_factory=dict)
-    facts: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> set[str]:
-        return {f"m{id}" for id in self.messages} | {f"f{id}" for id in self.facts}
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for text in (*self.messages.values(), *self.facts.values()) if text.strip()]
+    messages: dict[int, tuple[str, int, str]] = field(default_factory=dict)  # words, when, by whom
+    facts: dict[int, tuple[str, str]] = field(default_factory=dict)  # words, value
+    conversations: dict[int, str] = field(default_factory=dict)
+    whole: set[int] = field(default_factory=set)  # messages that go with their conversation
 
 
 class Forgetting:
@@ -74,55 +101,77 @@ class Forgetting:
     def forget(self, ids: Sequence[str]) -> Forgotten:
         """Remove these memories and what rests on them, all or nothing.
 
+        Args:
+            ids: Messages (``m12``), facts (``f3``) and conversations (``c2``).
+
         Raises:
             NotFoundError: One of them does not exist; then nothing is forgotten.
             InputError: Something that is not an id.
         """
+        self._key()
         with self._store.transaction():
-            doomed = self._doomed(ids)
-            forgotten = self._remove(doomed)
+            forgotten = self._remove(self._doomed(ids))[0]
         self._store.scrub()
         return forgotten
 
-    def forget_conversation(self, id: int) -> Forgotten:
-        """Remove a whole conversation.
+    def preview(self, ids: Sequence[str]) -> Preview:
+        """What :meth:`forget` would do. It is done in a transaction that is then taken back: nothing changes.
 
         Raises:
-            NotFoundError: There is none with that number.
+            NotFoundError: One of them does not exist.
+            InputError: Something that is not an id.
         """
-        with self._store.transaction():
-            if not self._store.tuples("SELECT 1 FROM conversations WHERE id = ?", (id,)):
-                raise NotFoundError(f"There is no conversation {id}.", hint="The list of them shows the numbers.")
-            rows = self._store.tuples("SELECT id, role FROM messages WHERE conversation_id = ?", (id,))
-            doomed = self._doomed([f"m{row[0]}" for row in rows])
-            forgotten = self._remove(doomed, buried={row[0] for row in rows if row[1] != "assistant"})
-            self._store.execute("DELETE FROM conversations WHERE id = ?", (id,))
-        self._store.scrub()
-        return Forgotten(
-            forgotten.messages, forgotten.facts, forgotten.profile_lines, forgotten.answers, conversations=(id,)
-        )
+        self._key()
+        found: list[Preview] = []
+        try:
+            with self._store.transaction():
+                doomed = self._doomed(ids)
+                episodes = dict[int, str](self._store.tuples("SELECT id, title FROM episodes"))
+                profile = dict[int, str](self._store.tuples("SELECT id, text FROM profile_lines"))
+                gone, answers, traces = self._remove(doomed)
+                lines = [
+                    *(Line(f"m{id}", doomed.messages[id][0]) for id in gone.messages),
+                    *(Line(f"f{id}", doomed.facts[id][0]) for id in gone.facts),
+                    *(Line(f"c{id}", doomed.conversations[id]) for id in gone.conversations),
+                    *(Line(f"e{id}", episodes[id]) for id in gone.episodes),
+                    *(Line(f"p{id}", profile[id]) for id in gone.profile_lines if profile[id]),
+                ]
+                kept = tuple(Line(f"m{id}", text) for id, text in traces.still_said())
+                found.append(
+                    Preview(gone, tuple(lines), tuple(Line(f"m{id}", text) for id, text in answers.items()), kept)
+                )
+                raise _TakenBackError
+        except _TakenBackError:
+            return found[0]
 
     def forget_everything(self) -> Forgotten:
         """Remove every conversation, fact and profile line. No tombstones: the owner may start anew with anything."""
         with self._store.transaction():
-            messages, facts, lines, conversations = (
+            messages, facts, lines, conversations, episodes = (
                 tuple(int(row[0]) for row in self._store.tuples(f"SELECT id FROM {table} ORDER BY id"))
-                for table in ("messages", "facts", "profile_lines", "conversations")
+                for table in ("messages", "facts", "profile_lines", "conversations", "episodes")
             )
             for table in ("profile_lines", "facts", "messages", "conversations", "vectors", "tombstones"):
                 self._store.execute(f"DELETE FROM {table}")
+            self._store.execute("DELETE FROM retention_runs")
         self._store.scrub()
-        return Forgotten(messages, facts, lines, conversations=conversations)
+        return Forgotten(messages, facts, lines, conversations=conversations, episodes=episodes)
 
     def is_forgotten(self, text: str, *, said_at: datetime | None = None) -> bool:
         """Was this text forgotten?
 
         Args:
             text: A message's or a fact's; case, spacing and punctuation do not matter.
-            said_at: When it was said. What is told anew after the forgetting is not forgotten.
+            said_at: When it was said. What is told anew after the forgetting is not forgotten, and a text that tells
+                nothing by itself ("No.") only where it was said at that very second.
         """
-        rows = self._store.tuples("SELECT forgotten_at FROM tombstones WHERE digest = ?", (self._digest(text),))
-        return bool(rows) and (said_at is None or to_ms(said_at) <= rows[0][0])
+        digests = [self._digest(text)]
+        if said_at is not None:
+            digests.append(self._digest(text, to_ms(said_at)))
+        rows = self._store.tuples(
+            f"SELECT max(forgotten_at) FROM tombstones WHERE digest IN ({', '.join('?' * len(digests))})", digests
+        )
+        return rows[0][0] is not None and (said_at is None or to_ms(said_at) <= rows[0][0])
 
     def adopt_key(self, key: bytes) -> None:
         """Take over the key of another memory's tombstones (32 bytes). Only for a memory without any of its own."""
@@ -133,104 +182,118 @@ class Forgetting:
 
     def _doomed(self, ids: Sequence[str]) -> _Doomed:
         doomed = _Doomed()
+        named: dict[str, list[int]] = {"m": [], "f": [], "c": []}
         for name in ids:
             match = _ID.fullmatch(name.strip().lower())
             if match is None:
-                raise InputError(f"{name!r} is not the id of a memory.", hint="Ids look like m12 or f3.")
-            kind, number = match[1], int(match[2])
-            table, into = ("messages", doomed.messages) if kind == "m" else ("facts", doomed.facts)
-            rows = self._store.tuples(f"SELECT text FROM {table} WHERE id = ?", (number,))
-            if not rows:
-                raise NotFoundError(f"There is no memory {name}.", hint="mnemon memory search shows what there is.")
-            into[number] = rows[0][0]
-        for id, text in self._among("SELECT id, text FROM facts WHERE source_id", doomed.messages):
-            doomed.facts[id] = text
+                raise InputError(f"{name!r} is not the id of a memory.", hint="Ids look like m12, f3 or c2.")
+            named[match[1]].append(int(match[2]))
+        for kind, numbers in named.items():
+            there = {row[0] for row in self._among(f"SELECT id FROM {_TABLES[kind]} WHERE id", numbers)}
+            if missing := [number for number in numbers if number not in there]:
+                if kind == "c":
+                    raise NotFoundError(
+                        f"There is no conversation {missing[0]}.", hint="The list of them shows the numbers."
+                    )
+                raise NotFoundError(
+                    f"There is no memory {kind}{missing[0]}.", hint="mnemon memory search shows what there is."
+                )
+        doomed.conversations.update(self._among("SELECT id, title FROM conversations WHERE id", named["c"]))
+        said = "SELECT id, text, said_at, role FROM messages WHERE"
+        whole = {row[0]: tuple(row[1:]) for row in self._among(f"{said} conversation_id", named["c"])}
+        doomed.whole = {id for id, row in whole.items() if row[2] == "assistant"} - set(named["m"])
+        doomed.messages.update(whole)
+        doomed.messages.update({row[0]: tuple(row[1:]) for row in self._among(f"{said} id", named["m"])})
+        for column, among in (("id", named["f"]), ("source_id", list(doomed.messages))):
+            for id, text, value in self._among(f"SELECT id, text, value FROM facts WHERE {column}", among):
+                doomed.facts[id] = (text, value)
         return doomed
 
-    def _remove(self, doomed: _Doomed, *, buried: Collection[int] | None = None) -> Forgotten:
-        lines = [
-            int(row[0])
-            for row in self._among("SELECT DISTINCT line_id FROM profile_sources WHERE fact_id", doomed.facts)
+    def _remove(self, doomed: _Doomed) -> tuple[Forgotten, dict[int, str], Traces]:
+        episodes = {row[0] for row in self._store.tuples("SELECT id FROM episodes")}
+        traces = Traces(
+            self._store,
+            messages={id: text for id, (text, _, role) in doomed.messages.items() if role != "assistant"},
+            facts=doomed.facts,
+            all_messages=doomed.messages,
+            conversations=doomed.conversations,
+        )
+        lines = self._delete_with_profile(doomed.facts)
+        for id in sorted(doomed.messages, reverse=True):  # leaves first, so that a whole chain closes up
+            for table, column in (("messages", "parent_id"), ("conversations", "leaf_id")):
+                self._store.execute(
+                    f"UPDATE {table} SET {column} = (SELECT parent_id FROM messages WHERE id = ?1)"
+                    f" WHERE {column} = ?1",
+                    (id,),
+                )
+        self._delete("messages", doomed.messages)
+        self._delete("conversations", doomed.conversations)
+        repeated = traces.facts()
+        doomed.facts.update(repeated)
+        lines += self._delete_with_profile(repeated)
+        lines += traces.clean_profile()
+        answers = traces.clean_answers()
+        traces.clean_rest(answers)
+        self._delete_vectors("message", (*doomed.messages, *answers))
+        self._bury(doomed, answers)
+        left = {row[0] for row in self._store.tuples("SELECT id FROM episodes")}
+        gone = Forgotten(
+            tuple(sorted(doomed.messages)),
+            tuple(sorted(doomed.facts)),
+            tuple(sorted(lines)),
+            tuple(sorted(answers)),
+            tuple(sorted(doomed.conversations)),
+            tuple(sorted(episodes - left)),
+        )
+        return gone, answers, traces
+
+    def _delete_with_profile(self, facts: Collection[int]) -> list[int]:
+        """Remove facts with the profile lines that rest on them; returns those lines' numbers."""
+        lines = [row[0] for row in self._among("SELECT DISTINCT line_id FROM profile_sources WHERE fact_id", facts)]
+        self._delete("profile_lines", lines)
+        self._delete("facts", facts)
+        self._delete_vectors("fact", facts)
+        return lines
+
+    def _bury(self, doomed: _Doomed, answers: dict[int, str]) -> None:
+        # Mnemon's own phrases are not banned because a conversation they stood in was forgotten whole.
+        digests = [
+            self._digest(text, None if _tells(text) else at)
+            for id, (text, at, _) in doomed.messages.items()
+            if id not in doomed.whole and text.strip()
         ]
-        answers = self._clean_copies(doomed)
-        self._clean_titles(doomed)
+        digests += [self._digest(text) for text, _ in doomed.facts.values()]
+        digests += [self._digest(text) for text in answers.values() if _tells(text)]
         now = to_ms(datetime.now(UTC))
-        keep = doomed.messages if buried is None else buried
-        texts = [*(doomed.messages[id] for id in keep), *doomed.facts.values(), *answers.values()]
         self._store.execute_many(
             "INSERT INTO tombstones (digest, forgotten_at) VALUES (?, ?)"
             " ON CONFLICT (digest) DO UPDATE SET forgotten_at = excluded.forgotten_at",
-            [(self._digest(text), now) for text in texts if text.strip()],
-        )
-        self._delete("profile_lines", "id", lines)
-        for kind, ids in (("fact", doomed.facts), ("message", (*doomed.messages, *answers))):
-            self._store.execute_many("DELETE FROM vectors WHERE kind = ? AND ref = ?", [(kind, id) for id in ids])
-        for id in sorted(doomed.messages, reverse=True):  # leaves first, so that a whole chain closes up
-            self._store.execute(
-                "UPDATE messages SET parent_id = (SELECT parent_id FROM messages WHERE id = ?1) WHERE parent_id = ?1",
-                (id,),
-            )
-            self._store.execute(
-                "UPDATE conversations SET leaf_id = (SELECT parent_id FROM messages WHERE id = ?1)"
-                " WHERE leaf_id = ?1",
-                (id,),
-            )
-        self._delete("facts", "id", doomed.facts)
-        self._delete("messages", "id", doomed.messages)
-        return Forgotten(
-            tuple(sorted(doomed.messages)), tuple(sorted(doomed.facts)), tuple(sorted(lines)), tuple(sorted(answers))
+            [(digest, now) for digest in digests],
         )
 
-    def _clean_copies(self, doomed: _Doomed) -> dict[int, str]:
-        """Take it out of later prompts, and out of answers that had it before them and repeat it.
-
-        Returns:
-            The words those answers had, by the number of the message.
-        """
-        ids, texts = doomed.ids, doomed.texts
-        telling = [content(text) for text in texts]
-        cleaned = dict[int, str]()
-        rows = self._store.tuples(
-            "SELECT m.id, m.role, m.text, m.context, m.recalled, m.parent_id, coalesce(q.text, '') FROM messages AS m"
-            " LEFT JOIN messages AS q ON q.id = m.parent_id"
-            " WHERE m.context != '' OR m.recalled != '[]' OR m.role = 'assistant'"
-        )
-        for id, role, text, context, recalled_json, parent, question in rows:
-            if id in doomed.messages:
-                continue
-            recalled = json.loads(recalled_json)
-            given = bool(ids & set(recalled))
-            if given:
-                kept = json.dumps([name for name in recalled if name not in ids])
-                self._store.execute("UPDATE messages SET recalled = ? WHERE id = ?", (kept, id))
-            if context and any(copy in context for copy in texts):
-                self._store.execute("UPDATE messages SET context = '' WHERE id = ?", (id,))
-            if role != "assistant" or text == FORGOTTEN_ANSWER:
-                continue
-            said = content(text) - (set() if parent in doomed.messages else content(question))
-            close = given or parent in doomed.messages
-            if any(copy in text for copy in texts) or (close and any(said & words for words in telling)):
-                self._store.execute("UPDATE messages SET text = ? WHERE id = ?", (FORGOTTEN_ANSWER, id))
-                cleaned[int(id)] = text
-        return cleaned
-
-    def _clean_titles(self, doomed: _Doomed) -> None:
-        """A title made from the forgotten words goes with them."""
-        for id, title in self._store.tuples("SELECT id, title FROM conversations WHERE title != ''"):
-            words = content(title)
-            if words and any(words <= content(text) for text in doomed.texts):
-                self._store.execute("UPDATE conversations SET title = '' WHERE id = ?", (id,))
-
-    def _among(self, sql: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
+    def _among(self, sql: str, ids: Collection[int]) -> list[tuple[Any, ...]]:
         return self._store.tuples(f"{sql} IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
 
-    def _delete(self, table: str, column: str, ids: Iterable[int]) -> None:
+    def _delete(self, table: str, ids: Collection[int]) -> None:
         self._store.execute(
-            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
+            f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
         )
 
-    def _digest(self, text: str) -> bytes:
+    def _delete_vectors(self, kind: str, ids: Collection[int]) -> None:
+        self._store.execute_many("DELETE FROM vectors WHERE kind = ? AND ref = ?", [(kind, id) for id in ids])
+
+    def _key(self) -> bytes:
+        """The tombstones' key. Read before a transaction begins: one that is taken back would take it along."""
         if self._secret is None:
             self._secret = self._store.secret("tombstones")
+        return self._secret
+
+    def _digest(self, text: str, at: int | None = None) -> bytes:
         plain = " ".join(re.findall(r"\w+", text.casefold())) or text.strip()  # "🙂" is not every text without words
-        return hmac.digest(self._secret, plain.encode(), "sha256")
+        dated = "" if at is None else f"\0{at // 1000}"
+        return hmac.digest(self._key(), (plain + dated).encode(errors="surrogatepass"), "sha256")
+
+
+def _tells(text: str) -> bool:
+    """Whether these words say something by themselves: "No." said once is not every "No." ever said."""
+    return len(content(text)) > 1 or any(letter.isdigit() for letter in text)

@@ -12,12 +12,13 @@ from mnemon.memory import keys
 from mnemon.memory.changes import Changes
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.facts import Facts
-from mnemon.memory.forgetting import Forgetting, Forgotten
+from mnemon.memory.forgetting import Forgetting, Forgotten, Preview
 from mnemon.memory.index import Index
 from mnemon.memory.locks import exclusive
 from mnemon.memory.messages import Messages
 from mnemon.memory.recall import Recall
 from mnemon.memory.records import Fact, Message, Recalled
+from mnemon.memory.selecting import with_what_belongs
 from mnemon.memory.store import Store
 from mnemon.paths import Home
 from mnemon.settings import MemorySettings
@@ -137,17 +138,27 @@ class Memory:
         """Memories for a person to look at: by default also questions and Mnemon's own answers."""
         return self._recall.find(words, limit=limit, everything=everything)
 
-    def forget(self, *ids: str) -> Forgotten:
+    def forget(self, *ids: str, source: bool | None = None) -> Forgotten:
         """Forget memories for good, with everything that rests on them.
 
         Args:
-            ids: Such as ``"m12"`` (a message) or ``"f3"`` (a fact).
+            ids: Such as ``"m12"`` (a message), ``"f3"`` (a fact) or ``"c2"`` (a conversation).
+            source: Whether the messages a fact was taken from go with it. None: those that say nothing else.
 
         Raises:
             NotFoundError: One of them does not exist; then nothing is forgotten.
             InputError: One of them is not an id.
         """
-        return self._took_out(self._forgetting.forget(ids))
+        return self._took_out(self._forgetting.forget(with_what_belongs(self.store, ids, source=source)))
+
+    def preview(self, *ids: str, source: bool | None = None) -> Preview:
+        """What :meth:`forget` would take with it; nothing changes.
+
+        Raises:
+            NotFoundError: One of them does not exist.
+            InputError: One of them is not an id.
+        """
+        return self._forgetting.preview(with_what_belongs(self.store, ids, source=source))
 
     def forget_conversation(self, id: int) -> Forgotten:
         """Forget a whole conversation.
@@ -155,7 +166,7 @@ class Memory:
         Raises:
             NotFoundError: There is none with that number.
         """
-        return self._took_out(self._forgetting.forget_conversation(id))
+        return self._took_out(self._forgetting.forget([f"c{id}"]))
 
     def forget_everything(self) -> Forgotten:
         """Forget all conversations, facts and profile lines. Key and settings stay."""

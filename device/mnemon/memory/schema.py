@@ -221,3 +221,19 @@ def m0003_levels(db: Database) -> None:
         CREATE INDEX corrections_question ON corrections (question_id);
         """
     )
+
+
+@migrations()
+def m0005_retention(db: Database) -> None:
+    """What retention rules forgot: how much and when, never what."""
+    db.executescript(
+        """
+        CREATE TABLE retention_runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            ran_at INTEGER NOT NULL,
+            rule TEXT NOT NULL,                   -- as it stands in the settings
+            messages INTEGER NOT NULL,
+            facts INTEGER NOT NULL
+        );
+        """
+    )
