@@ -306,8 +306,8 @@ def test_a_refused_change_of_key_leaves_nothing_behind(home: Home, kept: Path) -
 
 def test_another_process_does_not_take_a_change_under_way_for_an_abandoned_one(home: Home, kept: Path) -> None:
     looker = (
-        "import sys; from pathlib import Path; from mnemon.memory.memory import Memory; from mnemon.paths import Home;"
-        "from mnemon.settings import MemorySettings; Memory.open(Home(Path(sys.argv[1])), MemorySettings()).close()"
+        "import sys; from pathlib import Path; from mnemon.paths import Home; from mnemon.memory.memory import Memory;"
+        " from mnemon.settings import MemorySettings; Memory.open(Home(Path(sys.argv[1])), MemorySettings()).close()"
     )
     with keys.changing(home, "file"):
         subprocess.run([sys.executable, "-c", looker, str(home.root)], check=True, timeout=60)

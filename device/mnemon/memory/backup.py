@@ -113,6 +113,7 @@ def backup(store: Store, path: Path, *, passphrase: str | None = None) -> Backup
                     f"The memory is damaged ({wrong[0]}); no backup was made.",
                     hint="Restore an earlier one: mnemon memory restore PATH.",
                 )
+            copied.fold()
             conversations, messages, facts = (_count(copied, what) for what in ("conversations", "messages", "facts"))
         sync_file(part)
         part.replace(path)
@@ -167,12 +168,14 @@ def restore(
                     raise StoreCorruptError(f"{path} is damaged: {wrong[0]}.", hint="Take another backup.")
                 forgotten = _bury(copied, present, notes) if present is not None else 0
                 would = _compared(copied, present, forgotten, notes)
+                copied.fold()
         if not agree(would):
             return None
         if opened_by != key:
             key = key or keys.obtain(home, how, create=True, passphrase=passphrase)
             with Store.open(work, opened_by) as copied:
                 copied.rekey(key)
+                copied.fold()
         _swap(home, work, key, present)
         shutil.rmtree(
             home.sessions, ignore_errors=True

@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnemon.errors import MnemonError, StoreError, StoreNewerError, WrongKeyError
+from mnemon.errors import MnemonError, StoreBusyError, StoreError, StoreNewerError, WrongKeyError
+from mnemon.memory.files import sync_folder
 from mnemon.memory.locks import exclusive
 from mnemon.memory.sqlcipher import (
     KEY_BYTES,
@@ -261,6 +262,21 @@ class Store:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 self.remove_backups()
 
+    def fold(self) -> None:
+        """Have everything in the one file, with no log beside it: before the file gets another name.
+
+        Closing does the same, but a disk that refuses then goes unnoticed.
+
+        Raises:
+            StoreBusyError: Another process is reading.
+            DiskError: The disk refuses.
+        """
+        with self._lock, self._mapped():
+            if self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
+                raise StoreBusyError(
+                    "Another Mnemon is using the memory.", hint="Close it, or try again in a moment."
+                )
+
     def word_indexes(self) -> list[str]:
         """The names of the full-text tables."""
         rows = self.tuples(
@@ -280,6 +296,10 @@ class Store:
         Reads the whole file, but does not compare indexes with their tables.
         """
         with self._lock, self._mapped():
+            if (
+                self.path is not None
+            ):  # the check reads the file alone, and a crash may have left a good page in the log
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             found = [str(row[0]) for row in self._connection.execute("PRAGMA cipher_integrity_check").fetchall()]
             if found:  # SQLCipher reads no further in a file with a forged page
                 return found
@@ -372,8 +392,10 @@ def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
             try:
                 store._configure_file()
                 store._migrate()
+                store.fold()
             finally:
                 store.close()
             part.replace(path)
+            sync_folder(path.parent)
     except OSError as error:
         raise translated(error, path) from error
