@@ -185,3 +185,11 @@ def test_words_that_tell_memories_apart() -> None:
     assert telling_words("What's my dog's name, the dog's?") == ["dog", "name"]
     assert speaks_of_owner("what’s my name")
     assert not speaks_of_owner("Where does Anna live?")
+
+
+def test_a_person_asked_about_by_name_is_found_where_nobody_says_the_name(memory: Memory) -> None:
+    said = tell(memory, "Hi Petra! Great to see you, Petra!", role="other", speaker="Jonas")
+    said += tell(memory, "I painted the harbour at dawn.", role="other", speaker="Petra")
+    found = memory.recall("What did Petra paint?", limit=2)
+    assert [memory.id for memory in found] == [said[1].memory_id, said[0].memory_id]
+    assert found[0].cosine - found[1].cosine > 0.2

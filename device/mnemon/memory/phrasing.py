@@ -48,3 +48,11 @@ def speaks_of_owner(question: str) -> bool:
 def telling_words(question: str) -> list[str]:
     """The words that can tell memories apart, each once, in their order."""
     return list(dict.fromkeys(word for word in plain_words(question) if word not in STOP_WORDS and word))
+
+
+def without_words(question: str, unwanted: set[str]) -> str:
+    """The question without these words (lower-case, possessives without ending); itself if little would stay."""
+    if not unwanted:
+        return question
+    kept = " ".join(part for part in question.split() if not unwanted & set(plain_words(part)))
+    return kept if telling_words(kept) else question

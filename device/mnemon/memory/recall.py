@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
-from mnemon.memory.phrasing import speaks_of_owner, telling_words
+from mnemon.memory.phrasing import speaks_of_owner, telling_words, without_words
 from mnemon.memory.records import Fact, Message, Recalled, Source
 from mnemon.words import plain_words
 
@@ -94,9 +94,10 @@ class Recall:
         """
         if limit <= 0 or not question.strip():
             return []
-        meaning = self._embedder.embed_one(question)
         with self._index.lock:
             messages, facts = self._index.rows("message"), self._index.rows("fact")
+            # People seldom say their own names: with its name a question is near to turns that greet that person.
+            meaning = self._embedder.embed_one(without_words(question, self._named(question)))
             of_messages = self._score("message", messages, question, meaning)
             of_facts = self._score("fact", facts, question, meaning)
             if not everything:
@@ -132,7 +133,7 @@ class Recall:
             nothing = np.zeros(0, np.float32)
             return _Scored(nothing, nothing, nothing)
         cosine = rows.vectors.cosines(meaning)
-        names = self._named(rows, question)
+        names = self._named(question)
         lexical = np.zeros(count, np.float32)
         overlap = np.zeros(count, np.float32)
         rarity = 0.0
@@ -164,7 +165,7 @@ class Recall:
         np.copyto(total, -np.inf, where=~rows.live)
         return _Scored(total, cosine, overlap / rarity if rarity else overlap)
 
-    def _named(self, rows: Rows, question: str) -> set[str]:
+    def _named(self, question: str) -> set[str]:
         """The words of the question that name somebody who speaks in memory."""
         asked = set(plain_words(question))
         return {part for name in self._index.speakers for part in plain_words(name) if part in asked}
