@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
+from mnemon.answering import forget_requests
 from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote
+from mnemon.answering.history import told_as_change
+from mnemon.answering.forget_requests import Proposal
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
 from mnemon.answering.questions import Asked, understand
 from mnemon.answering.retrieval import gather
@@ -33,7 +36,17 @@ from mnemon.profile import Profile
 from mnemon.runtime import prompt
 from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
 from mnemon.runtime.holder import ModelHolder
-from mnemon.turns import Answer, Delta, MemoriesRecalled, StopSignal, Turn, TurnEvent, TurnFinished, TurnStarted
+from mnemon.turns import (
+    Answer,
+    Delta,
+    ForgetProposed,
+    MemoriesRecalled,
+    StopSignal,
+    Turn,
+    TurnEvent,
+    TurnFinished,
+    TurnStarted,
+)
 
 if TYPE_CHECKING:
     from mnemon.settings import Settings
@@ -44,6 +57,9 @@ SMALL_MODEL_PARAMETERS = 300_000_000
 """Below this (0: unknown) a model's wording is checked word for word, not only its names, numbers and dates."""
 
 LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
+FORGET_PROPOSED = "I can forget that. Nothing is gone until you confirm what it shall be."
+FORGET_NOTHING = "I find nothing like that in what you told me, so there is nothing to forget."
+FORGET_EVERYTHING = "To empty my whole memory, run `mnemon memory forget --everything`; it cannot be undone."
 TOO_HARD = "I don't know that: it is more than my small model can answer. `mnemon models list` shows larger ones."
 
 
@@ -167,6 +183,14 @@ class Assistant:
         try:
             yield TurnStarted(question.conversation_id, question.id, answer.id)
 
+            if request := forget_requests.understand(question.text):
+                proposal = self._proposed(kept, request, draft)
+                if proposal is not None:
+                    yield ForgetProposed(proposal)
+                if draft.text:
+                    yield Delta(draft.text)
+                    yield TurnFinished(self._finish(kept, draft, "complete"))
+                    return
             asked = understand(question.text)
             recall_started = time.perf_counter()
             evidence = gather(self.memory, kept, asked, question)
@@ -192,6 +216,21 @@ class Assistant:
                 self._afterwards.of_message(question.id)
         yield TurnFinished(finished)
 
+    def _proposed(
+        self, kept: Memory, request: forget_requests.Request, draft: Draft
+    ) -> forget_requests.Proposal | None:
+        """What a request to forget means; the answer repeats nothing of it. No answer: it was no request."""
+        proposal, text = None, FORGET_EVERYTHING
+        if not request.everything:
+            if request.what or kept is self.memory:
+                proposal = forget_requests.propose(self.memory, request, draft.question, draft.answer_id)
+            text = FORGET_PROPOSED if proposal else FORGET_NOTHING if request.explicit else ""
+        if text:
+            draft.route, draft.reason = "quoted", "a request to forget"
+            draft.grow(text)
+            kept.messages.mark_extracted(draft.question.id)  # no fact is taken from the words of a request
+        return proposal
+
     def _finish(self, kept: Memory, draft: Draft, status: MessageStatus) -> Answer:
         """Save the answer; it does not bring back what was forgotten while it was being written."""
         load_ms = self._models.take_load_ms()
@@ -212,7 +251,7 @@ class Assistant:
         small = 0 < info.parameters < SMALL_MODEL_PARAMETERS
         told = is_about_what_was_told(asked, evidence, small=small)
         gate = Gate(asked, told=told, strict=small and (asked.of_owner or not asked.of_mnemon))
-        if not (told and small and (evidence.strength != "strong" or evidence.other or attempt)):
+        if not (told and small and (evidence.strength != "strong" or told_as_change(evidence) or attempt)):
             question = self._with_notes(kept, draft, info)
             before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
             gate.rest_on(_sources(asked, before, draft, told=told, small=small))
@@ -298,16 +337,31 @@ class Assistant:
         """What memory holds that bears on ``question``, best first."""
         return self.memory.recall(question, limit=limit)
 
-    def forget(self, *ids: str) -> Forgotten:
-        """Forget memories for good, with everything that rests on them.
+    def forget(self, *ids: str, source: bool | None = None) -> Forgotten:
+        """Forget memories for good, with everything that rests on them. ``memory.preview`` shows it beforehand.
 
         Args:
-            ids: Such as ``"m12"`` (a message) or ``"f3"`` (a fact).
+            ids: Such as ``"m12"`` (a message), ``"f3"`` (a fact) or ``"c2"`` (a conversation).
+            source: Whether the messages a fact was taken from go with it. None: those that say nothing else.
 
         Raises:
             NotFoundError: One of them does not exist; then nothing is forgotten.
         """
-        return self.memory.forget(*ids)
+        return self.memory.forget(*ids, source=source)
+
+    def forget_as_asked(self, proposal: Proposal, ids: Sequence[str]) -> Forgotten:
+        """Forget what the owner confirmed of a proposal, with the message that asked for it and its answer.
+
+        Args:
+            ids: Those of ``proposal.sure`` and ``proposal.perhaps`` the owner wants gone; none: nothing happens.
+
+        Raises:
+            NotFoundError: One of them does not exist any more; then nothing is forgotten.
+        """
+        if not ids:
+            return Forgotten()
+        asked = [f"m{id}" for id in (proposal.request_id, proposal.answer_id)]
+        return self.memory.forget(*ids, *(id for id in asked if self.memory.holds(id)))
 
     def take_back(self, message_id: int, *, reason: str) -> None:
         """End what is known from a message alone, because its owner took it back."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mnemon.answering.forget_requests import Proposal
 from mnemon.memory.records import MessageStatus, Recalled
 from mnemon.runtime.chat_model import GenerationReport
 
@@ -108,7 +109,15 @@ class TurnFinished:
     answer: Answer
 
 
-TurnEvent = TurnStarted | MemoriesRecalled | Delta | TurnFinished
+@dataclass(frozen=True, slots=True)
+class ForgetProposed:
+    """The message asks to forget something. Nothing is forgotten: show it and give what the owner confirms to
+    :meth:`mnemon.Assistant.forget_as_asked`."""
+
+    proposal: Proposal
+
+
+TurnEvent = TurnStarted | MemoriesRecalled | ForgetProposed | Delta | TurnFinished
 
 
 class StopSignal:

@@ -79,6 +79,19 @@ def evaluate_changes(app: App, path: Path | None, as_json: bool) -> None:
     _print_figures(figures, as_json=as_json)
 
 
+@evaluate.command("forget")
+@path_option
+@output.json_option
+@pass_app
+def evaluate_forget(app: App, path: Path, as_json: bool) -> None:
+    """Requests to forget in the owner's words: is all of it gone, and everything else still there?"""
+    from mnemon.evaluation import forget_requests
+
+    with output.progress("Asked") as seen:
+        figures = forget_requests.run(path, model=app.model, progress=lambda _what, done, total: seen(done, total))
+    _print_figures(figures, as_json=as_json)
+
+
 @evaluate.command("built-in")
 @click.option("--model", metavar="NAME", help="Another model: a name from `mnemon models list`, or a GGUF file.")
 @click.option("--cases", type=click.Path(path_type=Path), help="Cases of your own, as JSON Lines.")
