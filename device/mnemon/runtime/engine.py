@@ -105,6 +105,7 @@ class Engine:
                 hint="Set model.context to a smaller number, or choose a smaller model.",
             )
         self._handle: Any = handle
+        self._pool = native.ThreadPool(handle, self.threads)
         self._memory = lib.llama_get_memory(handle)
         self._tokens: list[list[int]] = [[] for _ in range(sequences)]
         self._buffers(self.batch, sequences)
@@ -358,6 +359,7 @@ class Engine:
         handle, self._handle = self._handle, None
         if handle is not None:
             self._lib.llama_free(handle)
+            self._pool.close()
 
     def __enter__(self) -> Self:
         return self

@@ -93,3 +93,39 @@ class AbortFlag:
 
     def __bool__(self) -> bool:
         return bool(self._bytes[0] != b"\x00")
+
+
+class ThreadPool:
+    """The threads of a context's decodes, kept from one to the next.
+
+    Without it llama.cpp makes up a pool for every decode: 6 of the built-in model's 480 µs a token, and new threads
+    each time where it was built without OpenMP. Where the library lacks these functions nothing is attached.
+
+    Args:
+        context: A ``llama_context``; free it before the pool.
+        threads: The most that a decode will use.
+    """
+
+    def __init__(self, context: Any, threads: int) -> None:
+        self._pool: int | None = None
+        self._native = library()._lib
+        try:
+            fill, make = self._native.ggml_threadpool_params_init, self._native.ggml_threadpool_new
+            attach = self._native.llama_attach_threadpool
+            self._free = self._native.ggml_threadpool_free
+        except AttributeError:
+            return
+        parameters = ctypes.create_string_buffer(4096)  # ggml_threadpool_params, 528 bytes in 2026
+        fill.argtypes, fill.restype = [ctypes.c_void_p, ctypes.c_int], None
+        fill(parameters, threads)
+        make.argtypes, make.restype = [ctypes.c_void_p], ctypes.c_void_p
+        self._pool = make(parameters)
+        attach.argtypes, attach.restype = [ctypes.c_void_p] * 3, None
+        attach(context, self._pool, self._pool)
+
+    def close(self) -> None:
+        """End the threads; calling it again does nothing."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            self._free.argtypes, self._free.restype = [ctypes.c_void_p], None
+            self._free(pool)
