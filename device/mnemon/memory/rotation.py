@@ -1,7 +1,7 @@
 """A new key for the memory, or a new lock on the same key. Whatever happens on the way, one of the two opens it.
 
 1. The new key is kept beside the old one (``memory.key.new``), on disk before anything else happens.
-2. The whole file is encrypted anew, in one transaction with a rollback journal.
+2. A copy of the file is encrypted anew, checked, and renamed into its place.
 3. The new key takes the place of the old one.
 
 Cut short after 1, the memory opens with the old key and the new one is dropped; after 2, it opens with the new one,

@@ -82,6 +82,35 @@ def opens(path: Path, key: bytes) -> bool:
     return True
 
 
+def encrypt_anew(path: Path, key: bytes, new_key: bytes) -> None:
+    """Give a file nobody else uses another key, and look at every page afterwards.
+
+    When that fails, the file may be readable with neither: it must be a copy.
+
+    Raises:
+        StoreCorruptError: A page cannot be read back.
+        DiskError: The disk refuses.
+    """
+    for at, wanted in ((key, f"PRAGMA rekey = \"x'{new_key.hex()}'\""), (new_key, "PRAGMA cipher_integrity_check")):
+        connection = connect(path, at, 0)
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+            found = connection.execute(wanted).fetchall()
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except connection.Error as error:
+            raise translated(error, path) from error
+        finally:
+            connection.close()
+        if at == new_key and found:
+            raise damaged(path, str(found[0][0]))
+
+
+def remove(path: Path, *, keep: bool = False) -> None:
+    """Delete a file, if it is there, with what SQLite put beside it; ``keep``: only that."""
+    for ending in SIDE_FILES if keep else ("", *SIDE_FILES):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
 def refuse_what_cannot_be_a_store(path: Path) -> None:
     """Say what is wrong with a file that no key can open.
 

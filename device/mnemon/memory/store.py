@@ -20,18 +20,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnemon.errors import MnemonError, StoreBusyError, StoreError, StoreNewerError, WrongKeyError
-from mnemon.memory.files import sync_folder
+from mnemon.memory.files import sync_file, sync_folder
 from mnemon.memory.locks import exclusive
 from mnemon.memory.sqlcipher import (
     KEY_BYTES,
     NOTADB,
     PAGE_BYTES,
-    SIDE_FILES,
     aside,
     backup_path,
     connect,
     damaged,
+    encrypt_anew,
     refuse_what_cannot_be_a_store,
+    remove,
     result_code,
     translated,
     why_not_readable,
@@ -58,15 +59,19 @@ class Store:
 
     db: sqlite_utils.Database
 
-    def __init__(self, connection: Any, path: Path | None, key: bytes) -> None:
-        import sqlite_utils
-
+    def __init__(self, connection: Any, path: Path | None, key: bytes, busy_ms: int = _BUSY_MS) -> None:
         self.path = path
-        self.db = sqlite_utils.Database(connection)
         self._connection = connection
         self._key = key
+        self._busy_ms = busy_ms
         self._lock = threading.RLock()
         self._closed = False
+        self._adopt_connection()
+
+    def _adopt_connection(self) -> None:
+        import sqlite_utils
+
+        self.db = sqlite_utils.Database(self._connection)
 
     @classmethod
     def open(cls, path: Path | None, key: bytes, *, busy_ms: int = _BUSY_MS) -> Store:
@@ -99,7 +104,7 @@ class Store:
         while True:
             refuse_what_cannot_be_a_store(path)
             opened = path.stat().st_ino
-            store = cls(connect(path, key, busy_ms), path, key)
+            store = cls(connect(path, key, busy_ms), path, key, busy_ms)
             try:
                 store._configure_file()
                 if path.stat().st_ino != opened:  # a restored one took its place this moment
@@ -187,9 +192,11 @@ class Store:
             return bytes(self.tuples("SELECT value FROM secrets WHERE name = ?", (name,))[0][0])
 
     def rekey(self, new_key: bytes) -> None:
-        """Encrypt the whole file anew with ``new_key``, in place and in one transaction.
+        """Encrypt the whole file anew with ``new_key``: a copy of it, which then takes its place in one rename.
 
-        A crash on the way leaves the file readable with the old key. Backups of the old key are removed.
+        Whatever fails on the way, it opens with the old key or with the new one. (``PRAGMA rekey`` in place does
+        not promise that: after one refused write its own rollback mixes pages of both keys.) Copies beside the file,
+        which open with the old key, are removed.
 
         Raises:
             StoreBusyError: Another Mnemon has the memory open.
@@ -201,11 +208,24 @@ class Store:
         if self.path is None:
             self._key = new_key
             return
-        with self.alone(), self._mapped():  # with a rollback journal PRAGMA rekey is atomic
-            self._connection.execute(f"PRAGMA rekey = \"x'{new_key.hex()}'\"")
-            self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-            self._key = new_key
-            self.remove_backups()
+        part = self.path.with_name(self.path.name + ".rekey")
+        remove(part)
+        try:
+            with self.alone(), self._mapped():
+                self.copy(part)
+                encrypt_anew(part, self._key, new_key)
+                sync_file(part)
+                part.replace(self.path)
+                sync_folder(self.path.parent)
+                self._connection.close()
+                self._connection, self._key = connect(self.path, new_key, self._busy_ms), new_key
+                self._adopt_connection()
+        except OSError as error:
+            raise translated(error, self.path) from error
+        finally:
+            with contextlib.suppress(OSError):
+                remove(part)
+        self.remove_backups()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -289,6 +309,7 @@ class Store:
         if self.path is not None:
             for kept in (backup_path(self.path), *aside(self.path)):
                 kept.unlink(missing_ok=True)
+            remove(self.path.with_name(self.path.name + ".rekey"))
 
     def problems(self) -> list[str]:
         """Check every page's HMAC and how pages and rows hang together; an empty list means the file is sound.
@@ -385,8 +406,7 @@ def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
         with exclusive(path.parent):
             if path.exists():
                 return
-            for left_over in SIDE_FILES:
-                part.with_name(part.name + left_over).unlink(missing_ok=True)
+            remove(part, keep=True)
             os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
             store = cls(connect(part, key, busy_ms), part, key)
             try:

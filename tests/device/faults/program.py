@@ -224,7 +224,7 @@ def _harmless(path: Path) -> bool:
     """Scratch files of a killed process, and a rollback journal that was never begun or is done with."""
     if path.name == "memory.db-journal":
         return not path.read_bytes()[:8].strip(b"\0")
-    return any(part in path.name for part in (".part", ".restore", ".replaced"))
+    return any(part in path.name for part in (".part", ".restore", ".replaced", ".rekey"))
 
 
 def main() -> None:
