@@ -13,6 +13,7 @@ import click
 
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app
+from mnemon.commands.eval_memory import evaluate_memory
 from mnemon.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,17 +29,7 @@ def evaluate() -> None:
     """Measure recall and answers on real data. Your own memory is not touched."""
 
 
-@evaluate.command("memory")
-@click.option(
-    "--dataset", type=click.Choice(["locomo"]), default="locomo", show_default=True, help="What the file is."
-)
-@path_option
-@output.json_option
-def evaluate_memory(dataset: str, path: Path, as_json: bool) -> None:
-    """Is what was said found again? Recall at 1 to 50, by kind of question."""
-    from mnemon.evaluation import locomo
-
-    _print_figures(locomo.run(path), as_json=as_json)
+evaluate.add_command(evaluate_memory)
 
 
 @evaluate.command("spoken")
