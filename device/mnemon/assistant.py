@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from mnemon import paths
@@ -20,9 +20,9 @@ from mnemon.answering import forget_requests
 from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote
-from mnemon.answering.history import told_as_change
 from mnemon.answering.forget_requests import Proposal
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
+from mnemon.answering.history import told_as_change
 from mnemon.answering.questions import Asked, understand
 from mnemon.answering.retrieval import gather
 from mnemon.answering.summary import asks_for_summary, summary
@@ -112,6 +112,7 @@ class Assistant:
         self._profiles: dict[str, str] = {}
         self._warming: list[threading.Thread] = []
         self._forgotten = self.memory.forgotten_so_far()
+        self._rules_kept_on: date | None = None
         self._afterwards = Afterwards(
             self.memory, self.profile, lambda: self._models.loaded, wanted=self.settings.memory.extract
         )
@@ -174,6 +175,9 @@ class Assistant:
     def _turn(self, kept: Memory, question: Message, attempt: int, signal: StopSignal) -> Iterator[TurnEvent]:
         if self._forgotten != self.memory.forgotten_so_far():  # another process did it
             self._forget_sessions()
+        if self._rules_kept_on != (today := self.now().date()):  # at the first turn of a day, whatever was opened
+            self._rules_kept_on = today
+            self._afterwards.keep_rules(self.settings.memory.retention)
         kept.index(question)
         messages = kept.messages
         answer = messages.add(
@@ -183,8 +187,8 @@ class Assistant:
         try:
             yield TurnStarted(question.conversation_id, question.id, answer.id)
 
-            if request := forget_requests.understand(question.text):
-                proposal = self._proposed(kept, request, draft)
+            if kept is self.memory and (request := forget_requests.understand(question.text)):
+                proposal = self._proposed(request, draft)
                 if proposal is not None:
                     yield ForgetProposed(proposal)
                 if draft.text:
@@ -216,19 +220,16 @@ class Assistant:
                 self._afterwards.of_message(question.id)
         yield TurnFinished(finished)
 
-    def _proposed(
-        self, kept: Memory, request: forget_requests.Request, draft: Draft
-    ) -> forget_requests.Proposal | None:
+    def _proposed(self, request: forget_requests.Request, draft: Draft) -> Proposal | None:
         """What a request to forget means; the answer repeats nothing of it. No answer: it was no request."""
         proposal, text = None, FORGET_EVERYTHING
         if not request.everything:
-            if request.what or kept is self.memory:
-                proposal = forget_requests.propose(self.memory, request, draft.question, draft.answer_id)
+            proposal = forget_requests.propose(self.memory, request, draft.question, draft.answer_id)
             text = FORGET_PROPOSED if proposal else FORGET_NOTHING if request.explicit else ""
         if text:
             draft.route, draft.reason = "quoted", "a request to forget"
             draft.grow(text)
-            kept.messages.mark_extracted(draft.question.id)  # no fact is taken from the words of a request
+            self.memory.messages.mark_extracted(draft.question.id)  # no fact is taken from the words of a request
         return proposal
 
     def _finish(self, kept: Memory, draft: Draft, status: MessageStatus) -> Answer:
@@ -368,7 +369,10 @@ class Assistant:
         self._afterwards.take_back(message_id, at=self.now(), reason=reason)
 
     def catch_up(self) -> None:
-        """Take facts, in the background, from messages that a crash or an import left without; then the profile."""
+        """What has to be done since the last time, in the background: forget what the retention rules say, take facts
+        from messages that a crash or an import left without, and bring the profile in step."""
+        self._rules_kept_on = self.now().date()
+        self._afterwards.keep_rules(self.settings.memory.retention)
         self._afterwards.catch_up()
 
     def wait(self, timeout: float | None = None) -> bool:

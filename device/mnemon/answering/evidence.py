@@ -25,6 +25,8 @@ CLOSE = 0.08
 SCORE_SHARE = 0.02
 # What was said in this very conversation is what one asks about in it.
 SAME_CONVERSATION = 0.10
+# "What was my job before?" and "They made me team lead": the fact says what it is a fact of, the words do not.
+NAMES_IT = 0.10
 QUOTE_CHARACTERS = 240
 # A question with more meaningful words than this explains a task; it is not about something told without saying so.
 SHORT_QUESTION_WORDS = 8
@@ -56,9 +58,11 @@ def weigh(asked: Asked, recalled: Sequence[Recalled], *, conversation_id: int | 
         conversation_id: The conversation it is asked in.
     """
 
+    changed = any(not memory.valid for memory in recalled)
+
     def near(memory: Recalled) -> float:
         here = memory.source is not None and memory.source.conversation_id == conversation_id
-        return _support(asked, memory) + SAME_CONVERSATION * here
+        return _support(asked, memory, changed=changed) + SAME_CONVERSATION * here
 
     def order(memory: Recalled) -> float:
         """Between memories that mean much the same, shared words decide, and the kind of value asked for."""
@@ -66,7 +70,8 @@ def weigh(asked: Asked, recalled: Sequence[Recalled], *, conversation_id: int | 
 
     ordered = sorted((memory for memory in recalled if _says_something(memory.text)), key=order, reverse=True)
     support = tuple(round(near(memory), 4) for memory in ordered)
-    return Evidence(_strength(asked, ordered[0], support[0]) if ordered else "none", tuple(ordered), support)
+    strength = _strength(asked, ordered[0], support[0], changed=changed) if ordered else "none"
+    return Evidence(strength, tuple(ordered), support)
 
 
 def is_about_what_was_told(asked: Asked, evidence: Evidence, *, small: bool) -> bool:
@@ -84,22 +89,32 @@ def is_about_what_was_told(asked: Asked, evidence: Evidence, *, small: bool) -> 
     return asked.of_owner and not asked.advice and not asked.of_mnemon
 
 
-def _strength(asked: Asked, memory: Recalled, near: float) -> Strength:
+def _strength(asked: Asked, memory: Recalled, near: float, *, changed: bool) -> Strength:
     """Strong by meaning alone: that it was said just now makes it likelier to be meant, not surer to be right."""
-    if _support(asked, memory) >= STRONG or (near >= WEAK and _has_the_fact(asked, memory)):
+    if _support(asked, memory, changed=changed) >= STRONG or (near >= WEAK and _has_the_fact(asked, memory)):
         return "strong"
     fits = asked.wanted == "anything" or _holds(asked.wanted, memory.text)
     return "weak" if near >= (WEAK if fits else WEAK_WITHOUT_VALUE) else "none"
 
 
-def _support(asked: Asked, memory: Recalled) -> float:
-    """About 0 (unrelated) to 1 (says it): meaning, less where it speaks of the wrong time."""
-    support = max(0.0, memory.cosine)
+def _support(asked: Asked, memory: Recalled, *, changed: bool) -> float:
+    """About 0 (unrelated) to 1 (says it): meaning, less where it speaks of the wrong time.
+
+    Args:
+        changed: Something recalled no longer holds, so that what was before can be told.
+    """
+    support = max(0.0, memory.cosine) + (NAMES_IT if _names_what_it_says(asked, memory) else 0.0)
     if not memory.valid and not asked.past:
         support -= 0.15
-    if memory.valid and asked.past:
+    if memory.valid and asked.past and changed:
         support -= 0.15
     return support
+
+
+def _names_what_it_says(asked: Asked, memory: Recalled) -> bool:
+    wanted = words.content_words(asked.text)
+    own = [fact for fact in memory.facts if fact.attribute and fact.subject == "user" and fact.attribute != "name"]
+    return asked.of_owner and len(wanted) <= 2 and any(words.stem(fact.attribute) in wanted for fact in own)
 
 
 def _has_the_fact(asked: Asked, memory: Recalled) -> bool:
@@ -138,7 +153,8 @@ def quote(asked: Asked, evidence: Evidence, now: datetime, *, skip: int = 0) -> 
     memory = evidence.memories[first]
     said = _quoted(asked, memory, now)
     if evidence.strength == "weak" or first > 0:
-        nearest = [said, *(_quoted(asked, other, now) for other in _as_close(evidence, first))]
+        close = (evidence.other,) if evidence.other and first == 0 else _as_close(evidence, first)
+        nearest = [said, *(_quoted(asked, other, now) for other in close)]
         lead = "This may bear on it" if asked.advice else "I don't know for sure. The nearest I have"
         if len(nearest) == 1:
             return f"{lead}: {said[0].lower()}{said[1:]}."

@@ -15,7 +15,7 @@ import numpy as np
 from mnemon import words
 from mnemon.answering.evidence import Evidence
 from mnemon.answering.questions import Asked
-from mnemon.memory.changes import announces, relation
+from mnemon.memory.changes import adds, announces, relation
 from mnemon.memory.records import Message, Recalled, Source
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _LONGEST = 20
 # with it, as something that may be so. Below this the two have nothing in common (docs/measured.md).
 _MAY_BE = 0.12
 _SURE = 0.45
+_BOTH, _AS_NEAR = 0.40, 0.12
 _LOOKED_AT = 16
 
 
@@ -59,15 +60,29 @@ def other_side(memory: Memory, asked: Asked, evidence: Evidence) -> Evidence:
         newer = memory.changes.newer([int(best.id[1:])]).get(int(best.id[1:]), [])
         messages = memory.messages.many(newer[:1])
         return replace(evidence, other=next((_recalled(memory, m, best) for m in messages.values()), None))
-    if asked.past:
-        return evidence
+    if asked.past and announces(best.text):
+        earlier = _changed_perhaps(memory, best)
+        if earlier is not None:
+            return _led_by(evidence, earlier, other=best)
     later, related = _suspected(memory, asked, evidence, best)
     if later is None:
         return evidence
-    if related < _SURE:
+    if related < _SURE or asked.past:
         return replace(evidence, other=later)
-    memories = (later, *(m for m in evidence.memories if m.id != later.id))
-    return replace(evidence, memories=memories, support=(evidence.support[0], *evidence.support), other=best)
+    return _led_by(evidence, later, other=best)
+
+
+def told_as_change(evidence: Evidence) -> bool:
+    """Whether a small model would lose the point: there are two times to tell of, or the words say "no longer"."""
+    best = evidence.best
+    if evidence.other is not None or best is None:
+        return evidence.other is not None
+    return not best.valid or (announces(best.text) and all(fact.valid_to is not None for fact in best.facts))
+
+
+def _led_by(evidence: Evidence, first: Recalled, *, other: Recalled) -> Evidence:
+    memories = (first, *(m for m in evidence.memories if m.id != first.id))
+    return replace(evidence, memories=memories, support=(evidence.support[0], *evidence.support), other=other)
 
 
 def _may_be_of_another_time(asked: Asked, one: Recalled) -> bool:
@@ -130,14 +145,17 @@ def _recalled(memory: Memory, message: Message, near: Recalled, *, cosine: float
 def _suspected(memory: Memory, asked: Asked, evidence: Evidence, best: Recalled) -> tuple[Recalled | None, float]:
     """The later message that most likely changed what ``best`` says, if of all earlier ones it fits ``best`` best."""
     near = {m.id: m for m in memory.recall(best.text, limit=_LOOKED_AT)} | {m.id: m for m in evidence.memories}
-    later = [m for m in near.values() if m.valid and _comes_after(m, best) and announces(m.text)]
+    later = [m for m in near.values() if m.valid and _comes_after(m, best)]
     later = [m for m in later if not memory.changes.older([int(m.id[1:])])]  # what it changed is known
     if not later:
         return None, 0.0
     vectors = memory.embedder.embed([best.text, *(m.text for m in later)])
     to_best = vectors[1:] @ vectors[0]
     to_question = vectors[1:] @ memory.embedder.embed_one(asked.text)
-    related = [relation(m.text, best.text, float(cosine)) for m, cosine in zip(later, to_best, strict=True)]
+    related = [
+        relation(m.text, best.text, float(cosine)) if announces(m.text) or _says_the_same(m, best) else 0.0
+        for m, cosine in zip(later, to_best, strict=True)
+    ]
     place = int(np.argmax(np.array(related) + to_question))
     chosen = later[place]
     if related[place] < _MAY_BE:
@@ -145,6 +163,19 @@ def _suspected(memory: Memory, asked: Asked, evidence: Evidence, best: Recalled)
     rivals = [m for m in memory.recall(chosen.text, limit=_LOOKED_AT) if m.id != best.id and _comes_after(chosen, m)]
     fits = [relation(chosen.text, m.text, m.cosine) for m in rivals if m.source and m.source.role == "owner"]
     return (chosen, related[place]) if related[place] >= max(fits, default=0.0) else (None, 0.0)
+
+
+def _says_the_same(later: Recalled, best: Recalled) -> bool:
+    """Both bear on the question about as much: then the later one is what was told last."""
+    return not adds(later.text) and later.cosine >= max(_BOTH, best.cosine - _AS_NEAR)
+
+
+def _changed_perhaps(memory: Memory, later: Recalled) -> Recalled | None:
+    """The earlier message that a later one fits best."""
+    earlier = [m for m in memory.recall(later.text, limit=_LOOKED_AT) if m.id != later.id and _comes_after(later, m)]
+    fits = [(relation(later.text, m.text, m.cosine), m) for m in earlier if m.kind == "message"]
+    related, best = max(fits, key=lambda fit: fit[0], default=(0.0, None))
+    return best if related >= _MAY_BE else None
 
 
 def _comes_after(later: Recalled, earlier: Recalled) -> bool:

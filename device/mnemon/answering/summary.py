@@ -14,7 +14,7 @@ NOTHING = "I don't know anything about you yet. Tell me something and I'll remem
 _ABOUT_OWNER = re.compile(
     r"\bwhat (?:do|did) you (?:know|remember|have) (?:about|of|on) me\b|"
     r"\bwhat (?:have i|did i) (?:told|tell) you\s*\W*$|"
-    r"\btell me (?:what you know )?about (?:me|myself)\b|\bwho am i\b",
+    r"\btell me (?:what you know )?about (?:me|myself)\b|\bwho am i\W*$",
     re.IGNORECASE,
 )
 

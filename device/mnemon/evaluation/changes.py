@@ -22,7 +22,7 @@ from mnemon.runtime.chat_model import ChatModel
 FIRST_DAY = datetime(2026, 3, 3, 18, 30, tzinfo=UTC)
 BETWEEN = timedelta(days=30)
 _PAST = re.compile(
-    r"\b(?:before|may have changed|until|used to|no longer|not (?:any ?more|any longer)|changed since|earlier"
+    r"\b(?:before|may have changed|until|used to|no longer|not (?:any ?more|any longer)|changed|earlier"
     r"|previously|was|were|had|did)\b",
     re.IGNORECASE,
 )

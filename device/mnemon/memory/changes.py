@@ -50,13 +50,23 @@ _CUE = re.compile(
         | scrapp\w+ | written\ off | binned | chucked | jacked\ in | packed\ (?:it|up) | on\ the\ head
         | called\ time | had\ enough | fed\ up | bored\ of | ended\ up | decided | moved\ on | at\ last
         | finally | turns?\ out | went\ for | handed | onto | on\ to | bust
-        | from\ (?:next|this|mon|tue|wed|thu |fri|sat|sun)\w*
-        | (?:last|this)\ (?:week|month|weekend|morning|year) | yesterday | won't\ be | other\ one
+        | from\ (?:next|this|mon|tue|wed|thu|fri|sat|sun)\w*
+        | (?:last|this)\ (?:week|month|weekend|morning|year) | yesterday | won't\ be | other\ one | for\ good
+        | permanently | officially | temporarily | never\ again | until\ further\ notice | on\ my\ own
+        | in\ place\ of | return(?:ed|ing) | back\ (?:in|with|on) | hired | appointed | signed | enroll?\w*
+        | registered | opened | adopted | inherited | took\ on | taken\ on | stands?\ in | filling\ in
+        | farewell | bye | ban(?:s|ned) | doctor\ says | told\ to | had\ to | have\ to | came\ round | persuaded
+        | talked\ (?:me|us)\ into | gave\ in | caved | downgraded | extended | shortened | bumped
+        | shift(?:ed|s) | slipped | set\ back | rotat\w+ | trading | turned\ into | rather | later | earlier
+        | sooner | it\ is\ then | kicked | cold\ turkey | loves?\ .+\ more | dyed | shaved | repainted
+        | redecorated | rebranded | merged | bought | got\ (?:the|a|an|our|my|us)\b | grew | by\ myself | alone
+        | without | failed | passed | won | promoted | demoted | elected | qualified | graduated
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _ADDS = re.compile(
-    r"\b(?:also|too|as well|besides|another|a second|still|both|in addition|on top of that)\b", re.IGNORECASE
+    r"\b(?:also|too(?=\s*(?:[,.;!?]|$))|as well|besides|another|a second|still|both|in addition|on top of that)\b",
+    re.IGNORECASE,
 )
 # Who it is stays who it is when they move or retire; only a parting ends "my boyfriend is called Callum".
 _PARTING = re.compile(
@@ -74,9 +84,14 @@ _KIN = frozenset(
 def announces(text: str) -> bool:
     """Whether ``text`` says that something is not as it was, rather than one thing more."""
     text = text.replace("’", "'")
-    if len(text) > MAX_CHARACTERS or not _CUE.search(text) or _ADDS.search(text):
+    if len(text) > MAX_CHARACTERS or not _CUE.search(text) or adds(text):
         return False
     return not is_plain_question(text)
+
+
+def adds(text: str) -> bool:
+    """Whether ``text`` says that it is one thing more, or as it was."""
+    return bool(_ADDS.search(text))
 
 
 def relation(newer: str, older: str, cosine: float) -> float:
@@ -168,7 +183,11 @@ def concerned(message: Message, facts: Collection[Fact]) -> list[Fact]:
     """Those of an earlier message's facts that ``message`` changes: the ones it names, else all that can change."""
     changing = [fact for fact in facts if fact.valid_to is None and _can_end(fact, message.text)]
     said = set(words.content_words(message.text)) - _CALENDAR
-    named = [fact for fact in changing if said & set(words.content_words(fact.value))]
+    named = [
+        fact
+        for fact in changing
+        if said & (set(words.content_words(fact.text)) - set(words.content_words(f"user {fact.subject}")) - _CALENDAR)
+    ]
     return named or changing
 
 
@@ -177,4 +196,4 @@ def _can_end(fact: Fact, text: str) -> bool:
         return False
     if fact.attribute != "name" or fact.subject == "user":
         return fact.attribute != "name"
-    return fact.subject.split()[-1] not in _KIN and bool(_PARTING.search(text) or fact.subject.split()[-1] in text)
+    return fact.subject.split()[-1] not in _KIN and bool(_PARTING.search(text))

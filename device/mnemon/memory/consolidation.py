@@ -90,10 +90,11 @@ def one_valued(subject: str, attribute: str) -> bool:
 
 def _settle(memory: Memory, message: Message, draft: FactDraft) -> Fact | None:
     facts, since = memory.facts, draft.valid_from or message.said_at
-    for known in facts.of_messages([message.id]).get(message.id, ()):
-        if known.text.casefold() == draft.text.casefold():
+    said = facts.of_messages([message.id]).get(message.id, ())
+    for known in said:
+        if known.text.casefold() == draft.text.casefold() or _is_read_already(known, draft):
             return None
-    held = [fact for fact in facts.list() if _same_subject(fact.subject, draft.subject)]
+    held = [f for f in facts.list() if _same_subject(f.subject, draft.subject) and f not in said]
     if draft.kind == "states":
         again = next((fact for fact in held if _says_again(fact, draft)), None)
         if again is not None:
@@ -156,6 +157,13 @@ def _says_again(fact: Fact, draft: FactDraft) -> bool:
     if fact.attribute != draft.attribute or fact.attribute in ("", "preference"):
         return False
     return bool(draft.value) and words.same(fact.value, draft.value)
+
+
+def _is_read_already(known: Fact, draft: FactDraft) -> bool:
+    """The model's words for what a pattern took from the same message do not take the place of it."""
+    if draft.origin != "model" or known.valid_to is not None or known.subject != draft.subject:
+        return False
+    return known.attribute == draft.attribute and one_valued(draft.subject, draft.attribute)
 
 
 def _gives_way(fact: Fact, draft: FactDraft) -> bool:
