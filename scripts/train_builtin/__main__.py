@@ -1,4 +1,4 @@
-"""``python -m train_builtin prepare|train|export|all CONFIG``: see README.md beside this file."""
+"""``python -m train_builtin prepare|train|export|losses|all CONFIG``: see README.md beside this file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from train_builtin import checkpoint, export, prepare, settings, training
+from train_builtin import checkpoint, export, losses, prepare, settings, training
 from train_builtin.check import parity
 
 _CONFIGS = Path(__file__).parent / "configs"
-_STEPS = ("prepare", "conversations", "train", "export", "all")
+_STEPS = ("prepare", "conversations", "train", "export", "losses", "all")
 
 
 def main() -> None:
@@ -38,6 +38,8 @@ def main() -> None:
     if options.step in ("export", "all"):
         for path in write(configured, work, say):
             print(path)
+    if options.step in ("losses", "all"):
+        print(losses.draw(work))
 
 
 def start_from(source: Path, work: Path) -> None:

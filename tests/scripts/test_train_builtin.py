@@ -183,6 +183,7 @@ def test_tiny_the_whole_way(tmp_path: Path) -> None:
     files = [Path(line) for line in done.stdout.splitlines() if line.endswith(".gguf")]
     assert {f.name.rsplit("-", 1)[-1] for f in files} == {"f16.gguf", "q8_0.gguf", "q4_0.gguf"}
     assert "DIFFERENT TOKENS" not in done.stderr
+    assert "</svg>" in (work / "losses.svg").read_text()
     ask = [sys.executable, "-m", "mnemon", "ask", "--model", str(files[1]), "My dog is called Biscuit.", "--json"]
     answered = subprocess.run(ask, env=environment, capture_output=True, text=True, check=False)
     assert answered.returncode == 0, answered.stderr
