@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+
 from mnemon.evaluation.plot import line_chart
 
 _POINTS = 10
