@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -13,6 +13,7 @@ from mnemon.errors import MnemonError
 from mnemon.memory.consolidation import consolidate
 from mnemon.memory.extraction import extract
 from mnemon.memory.memory import Memory
+from mnemon.memory.retention import Retention
 from mnemon.profile import Profile
 from mnemon.runtime.chat_model import ChatModel
 
@@ -67,6 +68,11 @@ class Afterwards:
         if waiting:
             self._profile_due = True
             self._background.later(partial(self._catch_up, waiting, with_model=len(waiting) <= MOST_WITH_MODEL))
+
+    def keep_rules(self, rules: Mapping[str, int]) -> None:
+        """Forget, as soon as there is time, what the owner's retention rules say is due."""
+        if rules:
+            self._background.later(Retention(self._memory, rules).apply)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until all of it is done; False when ``timeout`` seconds were not enough."""

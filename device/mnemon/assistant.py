@@ -238,6 +238,10 @@ class Assistant:
         with kept.store.transaction():
             if not (kept.holds(draft.question.memory_id) and self.memory.holds(*(m.id for m in draft.recalled))):
                 draft.text, draft.recalled = FORGOTTEN_ANSWER, ()
+            if kept is self.memory:
+                said = draft.text.casefold()
+                facts = (fact for memory in draft.recalled for fact in memory.facts if fact.valid_to is None)
+                kept.facts.rehearsal.use(f.id for f in facts if f.value and f.value.casefold() in said)
             return draft.finish(status, load_ms)
 
     def _words(

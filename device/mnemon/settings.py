@@ -47,6 +47,9 @@ class MemorySettings:
     """Turn what is told into facts after each answer."""
     key: str = "auto"
     """Where the key lives: ``auto`` (keyring, else file), ``keyring``, ``file`` or ``passphrase``."""
+    retention: Mapping[str, int] = field(default_factory=dict)
+    """What is forgotten after how many days: ``"topic health, doctor" = 90``, ``"person Dario" = 30``,
+    ``"kind address" = 365``, ``"imported" = 400``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +251,10 @@ def _checked(name: str, value: Any, hints: Mapping[str, Any], origin: str) -> An
             return value
         raise SettingsError(f"{origin}: {name} = {value!r} is not {_kind_name(wanted)}.", hint="Mend the value.")
     _, inner = get_args(wanted)
-    if isinstance(value, Mapping) and all(isinstance(v, inner) for v in value.values()):
+    if isinstance(value, Mapping) and all(type(v) is inner and (inner is str or v > 0) for v in value.values()):
         return dict(value)
-    raise SettingsError(f"{origin}: {name} must hold pairs of text.", hint="See docs/settings.md.")
+    what = "pairs of text" if inner is str else "numbers above 0, each with its name"
+    raise SettingsError(f"{origin}: {name} must hold {what}.", hint="See docs/settings.md.")
 
 
 def _kind_name(kind: type) -> str:

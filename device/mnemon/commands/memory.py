@@ -9,13 +9,12 @@ import click
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app
 from mnemon.commands.copies import backup, export, import_memories, new, rekey, restore
+from mnemon.commands.forgetting import forget, retention
 from mnemon.commands.words import given
 from mnemon.errors import InputError, NotFoundError
 from mnemon.terminal.text import one_line
 
 if TYPE_CHECKING:
-    from mnemon.memory.forgetting import Forgotten
-    from mnemon.memory.memory import Memory
     from mnemon.memory.records import Conversation, Fact, Message, Recalled
 
 limit_option = click.option(
@@ -31,8 +30,8 @@ def memory() -> None:
     """
 
 
-for _copying in (backup, restore, export, import_memories, rekey, new):
-    memory.add_command(_copying)
+for _elsewhere in (backup, restore, export, import_memories, rekey, new, forget, retention):
+    memory.add_command(_elsewhere)
 
 
 @memory.command()
@@ -142,39 +141,6 @@ def edit(app: App, name: str, text: str | None, as_json: bool) -> None:
 
 
 @memory.command()
-@click.argument("names", metavar="[ID]...", nargs=-1)
-@click.option("--everything", is_flag=True, help="All of it: the memory is empty afterwards.")
-@output.yes_option
-@output.json_option
-@pass_app
-def forget(app: App, names: tuple[str, ...], everything: bool, yes: bool, as_json: bool) -> None:
-    """Forget messages, facts or conversations for good, with everything taken from them."""
-    if bool(names) == everything:
-        raise InputError("Say what to forget: ids such as m12, f3 or c2, or --everything.")
-    parsed = list(dict.fromkeys(_parsed(name) for name in names))
-    if everything:
-        output.confirm("Forget everything that was ever said? This cannot be undone.", yes=yes)
-    with app.assistant() as assistant:
-        opened = assistant.memory
-        gone: list[Forgotten] = []
-        if everything:
-            gone.append(opened.forget_everything())
-        else:
-            described = "\n".join(_described(opened, *one) for one in parsed)
-            output.confirm(f"{described}\nForget this for good?", yes=yes)
-            memories = [f"{kind}{number}" for kind, number in parsed if kind != "c"]
-            if memories:
-                gone.append(opened.forget(*memories))
-            gone += [opened.forget_conversation(number) for kind, number in parsed if kind == "c"]
-    if as_json:
-        ids = [*(id for one in gone for id in one.ids), *(f"c{id}" for one in gone for id in one.conversations)]
-        output.print_json({"forgotten": ids})
-    else:
-        messages, facts = (sum(len(getattr(one, kind)) for one in gone) for kind in ("messages", "facts"))
-        click.echo(f"Forgotten: {messages} message{_s(messages)} and {facts} fact{_s(facts)}.")
-
-
-@memory.command()
 @output.json_option
 @pass_app
 def stats(app: App, as_json: bool) -> None:
@@ -188,10 +154,6 @@ def stats(app: App, as_json: bool) -> None:
         output.print_rows((name.replace("_", " "), str(value)) for name, value in numbers.items())
 
 
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
-
-
 def _parsed(name: str) -> tuple[str, int]:
     kind, number = name[:1].lower(), name[1:]
     if kind not in ("m", "f", "c") or not number.isascii() or not number.isdigit():
@@ -201,14 +163,6 @@ def _parsed(name: str) -> tuple[str, int]:
     if len(number) > 18:  # beyond SQLite's integers
         raise NotFoundError(f"There is no {name}.", hint="`mnemon memory search` shows what there is.")
     return kind, int(number)
-
-
-def _described(opened: Memory, kind: str, number: int) -> str:
-    if kind == "c":
-        conversation = opened.messages.conversation(number)
-        return f"c{number}  {conversation.messages} messages: {conversation.title}"
-    text = opened.messages.get(number).text if kind == "m" else opened.facts.get(number).text
-    return f"{kind}{number}  {one_line(text)}"
 
 
 def _print_facts(facts: list[Fact], *, as_json: bool, empty: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,20 +17,24 @@ import click
 from mnemon.commands.output import INTERRUPTED, report, say
 from mnemon.commands.words import lines
 from mnemon.errors import InputError, PromptTooLongError
+from mnemon.terminal.text import one_line
 
 if TYPE_CHECKING:
+    from mnemon.answering.forget_requests import Proposal
     from mnemon.assistant import Assistant
     from mnemon.chat import Chat
     from mnemon.turns import Answer, Turn
 
 
-def answer(chat: Chat, text: str, *, stream: bool) -> Answer:
+def answer(chat: Chat, text: str, *, stream: bool, proposed: Callable[[Proposal], None] | None = None) -> Answer:
     """Send ``text`` and wait for the whole answer; with ``stream`` it is printed as it comes.
+
+    ``proposed`` is given what the owner asked to forget, when that is what the message does.
 
     Ctrl-C stops the answer and keeps what was said so far, with status ``stopped``. A reader that goes away
     (a broken pipe) does the same and then raises.
     """
-    from mnemon.turns import Delta, TurnFinished
+    from mnemon.turns import Delta, ForgetProposed, TurnFinished
 
     turn = chat.send(text)
     finished: Answer | None = None
@@ -42,6 +47,8 @@ def answer(chat: Chat, text: str, *, stream: bool) -> Answer:
                     thought.over()
                     said += event.text
                     say(event.text, end="")
+                elif isinstance(event, ForgetProposed) and proposed is not None:
+                    proposed(event.proposal)
                 elif isinstance(event, TurnFinished):
                     finished = event.answer
         except BrokenPipeError:
@@ -66,15 +73,56 @@ def answer_lines(assistant: Assistant) -> int:
     assistant.warm()
     chat = assistant.chat()
     code = 0
+    open_proposals: list[Proposal] = []
     for line in lines(sys.stdin.buffer):
         try:
             if isinstance(line, InputError):
                 raise line
-            if answer(chat, line, stream=True).status == "stopped":
+            if open_proposals and settle(assistant, open_proposals.pop(), line):
+                continue
+            if answer(chat, line, stream=True, proposed=open_proposals.append).status == "stopped":
                 return INTERRUPTED
+            for proposal in open_proposals:
+                show(proposal)
         except (InputError, PromptTooLongError) as error:
             code = report(error, as_json=False, debug=False)
     return code
+
+
+def show(proposal: Proposal) -> None:
+    """Number what could be forgotten, and say how to confirm it."""
+    for title, first, found in (
+        ("This would go:", 1, proposal.sure),
+        ("Perhaps you mean this too:", 1 + len(proposal.sure), proposal.perhaps),
+    ):
+        if found:
+            click.echo(title)
+            for number, line in enumerate(found, first):
+                say(f"  {number}  {one_line(line.text)}")
+    everything = "yes for the first list, " if proposal.sure else ""
+    click.echo(f"Forget it for good? Answer {everything}the numbers (such as 1 3), or no.")
+
+
+def settle(assistant: Assistant, proposal: Proposal, reply: str) -> bool:
+    """Do what the owner replied to a proposal; False when it was no reply, and nothing is forgotten."""
+    from mnemon.commands.forgetting import counted
+
+    plain = reply.strip().lower().rstrip(".!")
+    offered = [*proposal.sure, *proposal.perhaps]
+    chosen: list[str] = []
+    if plain in ("yes", "y", "yes please", "ok", "okay", "sure") and proposal.sure:
+        chosen = [line.id for line in proposal.sure]
+    elif re.fullmatch(r"\d{1,3}(?:(?:\s*,\s*|\s+|\s+and\s+)\d{1,3})*", plain):
+        numbers = {int(number) for number in re.findall(r"\d+", plain)}
+        if numbers <= set(range(1, len(offered) + 1)):
+            chosen = [offered[number - 1].id for number in sorted(numbers)]
+    elif plain not in ("no", "n", "nothing", "none", "cancel", "stop"):
+        return False
+    if chosen:
+        click.echo(f"Forgotten: {counted(assistant.forget_as_asked(proposal, chosen))}.")
+    else:
+        click.echo("Nothing was forgotten.")
+    return True
 
 
 @contextmanager

@@ -91,13 +91,25 @@ def span(since: str | None, to: str | None, before: str | None, now: datetime) -
     return Span(_midnight(start) if start else None, _midnight(end) if end else None)
 
 
-def by_time(store: Store, wanted: Span) -> set[str]:
-    """All that was said in that time, by whomever, and facts written by hand in it."""
+def by_time(store: Store, wanted: Span, *, with_facts: bool = False) -> set[str]:
+    """All that was said in that time, by whomever, and facts written by hand in it.
+
+    Args:
+        with_facts: Name the facts taken from those messages too; they go with them in any case.
+    """
     said = store.tuples("SELECT id FROM messages WHERE said_at >= ? AND said_at < ?", wanted.bounds)
     noted = store.tuples(
         "SELECT id FROM facts WHERE source_id IS NULL AND created_at >= ? AND created_at < ?", wanted.bounds
     )
-    return {f"m{row[0]}" for row in said} | {f"f{row[0]}" for row in noted}
+    found = {f"m{row[0]}" for row in said} | {f"f{row[0]}" for row in noted}
+    if with_facts:
+        taken = store.tuples(
+            "SELECT f.id FROM facts AS f JOIN messages AS m ON m.id = f.source_id"
+            " WHERE m.said_at >= ? AND m.said_at < ?",
+            wanted.bounds,
+        )
+        found |= {f"f{row[0]}" for row in taken}
+    return found
 
 
 def by_words(store: Store, wanted: str) -> set[str]:

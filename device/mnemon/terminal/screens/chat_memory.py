@@ -10,13 +10,17 @@ from textual.widgets import OptionList
 from mnemon.terminal import memory_view
 from mnemon.terminal.conversation import OpenConversation
 from mnemon.terminal.screens.chat_turns import TurnScreen
-from mnemon.terminal.screens.dialogs import Ask, Confirm
+from mnemon.terminal.screens.dialogs import Ask, Choose, Confirm
 from mnemon.terminal.text import one_line
 from mnemon.terminal.widgets.memory_panel import MemoryPanel
 from mnemon.terminal.widgets.message_view import MessageView
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
+    from mnemon.memory.forgetting import Preview
+
+_SHOWN = 8
+"""Lines of a preview in a dialog."""
 
 
 class MemoryScreen(TurnScreen):
@@ -115,12 +119,29 @@ class MemoryScreen(TurnScreen):
     @work
     async def forget_memory(self, event: MemoryPanel.ForgetWanted) -> None:
         """Forget for good, after asking."""
-        details = f"“{one_line(event.words, 200)}”\nWhat rests on it is erased with it. This cannot be undone."
-        if await self.app.push_screen_wait(Confirm("Forget this?", details)):
-            with self.reporting():
+        with self.reporting():
+            preview = await self.blocking(self.assistant.memory.preview, event.memory_id)
+            if await self.app.push_screen_wait(Confirm("Forget this?", _told(preview))):
                 await self.blocking(self.assistant.forget, event.memory_id)
                 self.mnemon.say("Forgotten.")
                 await self.reload()
+
+    @on(TurnScreen.ForgetAsked)
+    @work
+    async def forget_as_asked(self, event: TurnScreen.ForgetAsked) -> None:
+        """The owner asked for it in the conversation: show what is meant, and forget what is confirmed."""
+        sure, perhaps = (
+            [(line.id, one_line(line.text, 200)) for line in found]
+            for found in (event.proposal.sure, event.proposal.perhaps)
+        )
+        chosen = await self.app.push_screen_wait(Choose("Forget this? It cannot be undone.", sure, perhaps))
+        if not chosen:
+            self.mnemon.say("Nothing was forgotten.")
+            return
+        with self.reporting():
+            await self.blocking(self.assistant.forget_as_asked, event.proposal, chosen)
+            self.mnemon.say("Forgotten.")
+            await self.reload()
 
     @on(MemoryPanel.OpenWanted)
     def open_source(self, event: MemoryPanel.OpenWanted) -> None:
@@ -142,3 +163,16 @@ class MemoryScreen(TurnScreen):
         views = self.transcript.views
         after = views[views.index(selected) + 1 :]
         return next((view for view in after if view.role == "assistant"), None)
+
+
+def _told(preview: Preview) -> str:
+    """What would go, for a dialog."""
+    shown = [f"“{one_line(line.text, 160)}”" for line in preview.lines[:_SHOWN]]
+    if len(preview.lines) > _SHOWN:
+        shown.append(f"and {len(preview.lines) - _SHOWN} more")
+    if preview.answers:
+        shown.append(f"Answers of mine that repeat it lose their words: {len(preview.answers)}.")
+    if preview.stays:
+        shown.append("It is also said in words that stay:")
+        shown += [f"“{one_line(line.text, 160)}”" for line in preview.stays[:2]]
+    return "\n".join([*shown, "What rests on it is erased with it. This cannot be undone."])

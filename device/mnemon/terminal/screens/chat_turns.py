@@ -19,9 +19,10 @@ from mnemon.terminal.turn_runner import TurnRunner
 from mnemon.terminal.widgets.composer import Composer
 from mnemon.terminal.widgets.status_bar import StatusBar
 from mnemon.terminal.widgets.transcript import Transcript
-from mnemon.turns import Delta, MemoriesRecalled, TurnFinished, TurnStarted
+from mnemon.turns import Delta, ForgetProposed, MemoriesRecalled, TurnFinished, TurnStarted
 
 if TYPE_CHECKING:
+    from mnemon.answering.forget_requests import Proposal
     from mnemon.assistant import Assistant
     from mnemon.terminal.widgets.message_view import MessageView
     from mnemon.turns import Answer, Turn
@@ -33,6 +34,13 @@ class TurnScreen(Connected, Screen[None]):
     class Settled(Message):
         """The transcript now shows what is stored."""
 
+    class ForgetAsked(Message):
+        """The owner's words asked to forget something, and the turn is over."""
+
+        def __init__(self, proposal: Proposal) -> None:
+            super().__init__()
+            self.proposal = proposal
+
     answering: reactive[bool] = reactive(False)
     """Whether an answer is being looked for or written."""
 
@@ -42,6 +50,7 @@ class TurnScreen(Connected, Screen[None]):
         self._runner: TurnRunner | None = None
         self._answer: MessageView | None = None
         self._asked = ""
+        self._proposal: Proposal | None = None
 
     @property
     def transcript(self) -> Transcript:
@@ -139,6 +148,7 @@ class TurnScreen(Connected, Screen[None]):
             return
         self.answering = True
         self._asked = asked
+        self._proposal = None
         self._run(begin, question, replacing)
 
     @work(group="turn")
@@ -166,6 +176,8 @@ class TurnScreen(Connected, Screen[None]):
                 count = len(memories)
                 found = f"{count} {'memory' if count == 1 else 'memories'} · " if count else ""
                 view.state = f"{found}thinking… {self.mnemon.key_of('chat.stop')} stops"
+            case ForgetProposed(proposal):
+                self._proposal = proposal
             case Delta(text):
                 view.state = f"writing… {self.mnemon.key_of('chat.stop')} stops"
                 await view.append(text)
@@ -199,6 +211,8 @@ class TurnScreen(Connected, Screen[None]):
         self.status.activity = ""
         with self.reporting():
             await self.reload()
+        if self._proposal is not None and message.error is None:
+            self.post_message(self.ForgetAsked(self._proposal))
         if message.error is not None:
             line = self.mnemon.line_about(message.error)
             if self._asked and not self.composer.text.strip():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, SelectionList, Static, TextArea
 
 
 class Confirm(ModalScreen[bool]):
@@ -100,4 +102,37 @@ class Rewrite(ModalScreen[str | None]):
 
     def action_cancel(self) -> None:
         """Close without an answer."""
+        self.dismiss(None)
+
+
+class Choose(ModalScreen[tuple[str, ...] | None]):
+    """Asks which of several things: those that are surely meant are chosen already. Enter alone chooses nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "accept", "Yes", id="choose.yes"),
+        Binding("n,escape", "cancel", "No", id="choose.no"),
+    ]
+
+    def __init__(self, question: str, sure: Sequence[tuple[str, str]], perhaps: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._question = question
+        self._offered = [(text, id, True) for id, text in sure] + [(text, id, False) for id, text in perhaps]
+
+    def compose(self) -> ComposeResult:
+        """The question, what can be chosen, and how to answer."""
+        with Vertical(classes="dialog -tall"):
+            yield Static(self._question, classes="title", markup=False)
+            yield SelectionList[str](*((Text(text), id, chosen) for text, id, chosen in self._offered))
+            yield Static("space choose   y forget what is chosen   n no", classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """The list has the keys."""
+        self.query_one(SelectionList).focus()
+
+    def action_accept(self) -> None:
+        """Close with what is chosen."""
+        self.dismiss(tuple(self.query_one(SelectionList).selected) or None)
+
+    def action_cancel(self) -> None:
+        """Close without choosing anything."""
         self.dismiss(None)
