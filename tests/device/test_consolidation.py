@@ -63,8 +63,9 @@ def test_moving_ends_the_old_home_with_the_reason_kept(talk: Talk) -> None:
     new = talk.tell("We moved to Bristol yesterday.", days=10)[0]
     ended = talk.memory.facts.get(old.id)
     assert ended.superseded_by == new.id
-    assert "Bristol" in ended.reason
+    assert talk.memory.facts.why(ended) == "because on 12 March 2026 you said: “We moved to Bristol yesterday.”"
     assert ended.valid_to == new.valid_from
+    assert talk.memory.facts.why(new) == ""
     assert talk.known() == {"The user lives in Bristol."}
 
 

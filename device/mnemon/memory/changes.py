@@ -118,10 +118,6 @@ class Changes:
         """Note that with message ``newer_id`` what ``older_id`` says no longer holds. Twice is once."""
         self._store.execute("INSERT OR IGNORE INTO changes (older_id, newer_id) VALUES (?, ?)", (older_id, newer_id))
 
-    def take_back(self, message_id: int) -> None:
-        """The message changed nothing after all."""
-        self._store.execute("DELETE FROM changes WHERE newer_id = ?", (message_id,))
-
     def newer(self, ids: Iterable[int]) -> dict[int, list[int]]:
         """For each message, those that changed what it says, newest first: by a fact in place of one of its facts,
         or noted here. Messages that still hold are left out."""

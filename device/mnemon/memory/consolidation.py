@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from mnemon import words
 from mnemon.memory import changes, dates
+from mnemon.memory.doubts import UNCHANGING
 from mnemon.memory.extraction import FactDraft
 from mnemon.memory.records import Fact, Message, Recalled
 
@@ -44,6 +46,7 @@ _ENDED_WITH = {
     "employer": ("employer", "job"),
     "hobby": ("hobby", "plays", "team", "car"),
 }
+_ALIKE = 0.75  # Ines and Inez, Catherine and Katharina; Anna and Anton stay two
 _CORRECTABLE_MESSAGES = 3
 """A bare correction ("no, it's Rex") is about one of the owner's last three messages, or it is about nothing."""
 
@@ -99,6 +102,8 @@ def _settle(memory: Memory, message: Message, draft: FactDraft) -> Fact | None:
         again = next((fact for fact in held if _says_again(fact, draft)), None)
         if again is not None:
             facts.mention(again.id, message.id)
+            for doubt in memory.doubts.of_fact(again.id):  # told once more: that settles it
+                memory.doubts.settle(doubt.id, holds=again.id)
             return None
         past = draft.attribute
     else:
@@ -114,13 +119,19 @@ def _settle(memory: Memory, message: Message, draft: FactDraft) -> Fact | None:
         origin=draft.origin,
         valid_from=since,
     )
+    for old in [old for old in held if old not in replaced and _may_be_the_same(old, draft)]:
+        memory.doubts.raise_between(old.id, fact.id)
+    if not draft.correction and draft.kind == "states" and draft.attribute in UNCHANGING:
+        for old in replaced:
+            memory.doubts.raise_between(old.id, fact.id)
+        return fact
     later = [old for old in replaced if _said_at(memory, old) > message.said_at and old.valid_from > since]
     if later and draft.kind == "states":
         first = min(later, key=lambda old: old.valid_from)
-        return facts.end(fact.id, at=first.valid_from, superseded_by=first.id, reason=f"Later: {first.text}")
+        return facts.end(fact.id, at=first.valid_from, superseded_by=first.id)
     for old in replaced:
         if old not in later:
-            facts.end(old.id, at=since, superseded_by=fact.id, reason=_reason(fact, message))
+            facts.end(old.id, at=since, superseded_by=fact.id)
     return fact
 
 
@@ -135,10 +146,6 @@ def _end_what_changed(memory: Memory, message: Message, changed: Recalled) -> No
     for fact in changes.concerned(message, taken.get(older, ())):
         if fact.id not in new:
             memory.facts.end(fact.id, at=message.said_at)
-
-
-def _reason(fact: Fact, message: Message) -> str:
-    return f"{dates.spell(message.said_at.astimezone().date())}: {fact.text}"
 
 
 def _said_at(memory: Memory, fact: Fact) -> datetime:
@@ -188,6 +195,15 @@ def _gives_way(fact: Fact, draft: FactDraft) -> bool:
     if draft.correction and draft.attribute == "name":
         return True
     return one_valued(draft.subject, draft.attribute)
+
+
+def _may_be_the_same(fact: Fact, draft: FactDraft) -> bool:
+    """Two sisters called Ines and Inez are likelier one whose name was misspelt."""
+    if draft.kind != "states" or draft.attribute != "name" or fact.attribute != "name" or draft.correction:
+        return False
+    one, other = fact.value.casefold(), draft.value.casefold()
+    alike = SequenceMatcher(None, one, other).ratio()
+    return fact.subject == draft.subject and one != other and one[:1] == other[:1] and alike >= _ALIKE
 
 
 def _has_new(draft: FactDraft) -> bool:

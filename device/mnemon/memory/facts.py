@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mnemon.errors import InputError, NotFoundError
+from mnemon.memory.dates import spell
 from mnemon.memory.records import Fact, FactOrigin, from_ms, to_ms
+from mnemon.memory.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from mnemon.memory.store import Store
@@ -31,11 +33,15 @@ class Facts:
     Args:
         store: The encrypted file.
         now: The clock; tests set it.
+
+    Attributes:
+        rehearsal: How strong they are.
     """
 
     def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
         self._store = store
         self._now = now or (lambda: datetime.now(UTC))
+        self.rehearsal = Rehearsal(store, now)
 
     def add(
         self,
@@ -147,10 +153,28 @@ class Facts:
             )
             return self.get(id)
 
+    def why(self, fact: Fact) -> str:
+        """Why a fact ended, in words for its owner: ``because on 3 May 2026 you said: “…”``; empty while it holds.
+
+        Read from what took its place, so that nothing of that outlives its forgetting.
+        """
+        if fact.valid_to is None:
+            return ""
+        rows = self._store.tuples(
+            "SELECT text, said_at FROM messages WHERE id = coalesce("
+            " (SELECT source_id FROM facts WHERE id = ?), (SELECT max(newer_id) FROM changes WHERE older_id = ?))",
+            (fact.superseded_by, fact.source_id),
+        )
+        if not rows or fact.reason:
+            return fact.reason
+        text, said_at = rows[0]
+        return f"because on {spell(from_ms(said_at).astimezone().date())} you said: “{' '.join(text.split())}”"
+
     def take_back(self, message_id: int, *, at: datetime, reason: str) -> None:
         """The owner took a message back: what it alone says ends; what another message says too goes on to hold."""
         with self._store.transaction():
             self._store.execute("DELETE FROM fact_mentions WHERE message_id = ?", (message_id,))
+            self._store.execute("DELETE FROM changes WHERE newer_id = ?", (message_id,))
             alone = self._store.tuples(
                 "SELECT id FROM facts WHERE source_id = ? AND id NOT IN (SELECT fact_id FROM fact_mentions)",
                 (message_id,),

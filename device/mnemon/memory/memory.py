@@ -10,6 +10,7 @@ from typing import Any
 from mnemon.errors import StoreMissingError, WrongKeyError
 from mnemon.memory import keys
 from mnemon.memory.changes import Changes
+from mnemon.memory.doubts import Doubts
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.facts import Facts
 from mnemon.memory.forgetting import Forgetting, Forgotten, Preview
@@ -32,6 +33,7 @@ class Memory:
         messages: What was said.
         facts: What follows from it.
         changes: Which message changed what another one said.
+        doubts: Facts that may not both hold.
         embedder: Loaded at first use.
     """
 
@@ -43,6 +45,7 @@ class Memory:
         self.messages = Messages(store, self.now)
         self.facts = Facts(store, self.now)
         self.changes = Changes(store)
+        self.doubts = Doubts(store, self.facts, self.now)
         self.embedder = embedder or Embedder()
         self._index = Index(store, self.embedder)
         self._recall = Recall(self._index, self.embedder, self.messages, self.facts)
