@@ -23,6 +23,7 @@
     │   ├── DiskFullError
     │   └── ReadOnlyError
     ├── TransferError          40   an export or import file cannot be read or written
+    │   └── ImportProblemsError     some of its entries cannot be used
     └── DownloadError          50
         ├── HubUnreachableError
         └── ChecksumError           what arrived is not what the hub announced
@@ -154,6 +155,18 @@ class TransferError(MnemonError):
     """An export or import file cannot be read or written."""
 
     exit_code = 40
+
+
+class ImportProblemsError(TransferError):
+    """Some entries of an import file cannot be used, so nothing was imported.
+
+    Args:
+        problems: One line for each of the first of them.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
 
 
 class DownloadError(MnemonError):

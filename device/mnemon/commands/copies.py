@@ -10,7 +10,8 @@ import click
 
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app, read_passphrase
-from mnemon.errors import InputError
+from mnemon.errors import ImportProblemsError, InputError
+from mnemon.terminal.text import plain
 
 if TYPE_CHECKING:
     from mnemon.memory import backup as backups
@@ -162,25 +163,39 @@ def export(app: App, path: Path, encrypt: bool, as_json: bool) -> None:
     type=click.Choice(["mnemon", "chatgpt", "claude", "locomo"]),
     help="What the file is (default: found out by looking).",
 )
+@click.option("--keep-good", is_flag=True, help="Take what can be used when some entries cannot.")
 @click.option("--sample", metavar="NAME", help="Of a LoCoMo file only this sample, such as conv-26.")
 @output.json_option
 @pass_app
-def import_memories(app: App, path: Path, kind: str | None, sample: str | None, as_json: bool) -> None:
+def import_memories(
+    app: App, path: Path, kind: str | None, sample: str | None, keep_good: bool, as_json: bool
+) -> None:
     """Read memories from PATH: an export of Mnemon, ChatGPT or Claude, or a LoCoMo file."""
     from dataclasses import asdict
 
     from mnemon.memory import transfer
 
-    with app.assistant() as assistant, output.progress("Reading") as seen:
-        done = transfer.import_file(
-            assistant.memory,
-            path,
-            format=kind,
-            sample=sample,
-            progress=seen,
-            passphrase=lambda: read_passphrase("Passphrase of the file"),
-        )
+    try:
+        with app.assistant() as assistant, output.progress("Reading") as seen:
+            done = transfer.import_file(
+                assistant.memory,
+                path,
+                format=kind,
+                sample=sample,
+                keep_good=keep_good,
+                progress=seen,
+                passphrase=lambda: read_passphrase("Passphrase of the file"),
+            )
+    except ImportProblemsError as error:
+        for line in error.problems:
+            output.note(plain(line))
+        raise
     counted = asdict(done)
+    told = counted.pop("told")
+    for line in told:
+        output.note(plain(line))
+    if done.problems > len(told):
+        output.note(f"… and {done.problems - len(told):,} more.")
     if as_json:
         output.print_json(counted)
     else:

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
-from mnemon.errors import TransferError
+from mnemon.errors import InputError, TransferError
 from mnemon.memory import sealing
 from mnemon.memory.importers import Talk, Turn
+from mnemon.memory.reading import Broken, Source
 from mnemon.memory.records import FactOrigin, MessageRole, MessageStatus, from_ms, to_ms
 from mnemon.memory.saving import Imported, Saver
+from mnemon.memory.sqlcipher import KEY_BYTES
+from mnemon.terminal.text import one_line
 
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
 
 VERSION = 1
+ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InputError)
+"""What an entry raises that is not what it should be."""
+_FIRST_YEAR, _LAST_YEAR = 1000, 9000  # within what every time zone and every part of Mnemon can show
 
 
 def write(memory: Memory, file: BinaryIO, passphrase: str | None) -> dict[str, int]:
@@ -120,20 +127,25 @@ def _turn(line: dict[str, Any]) -> Turn:
     role: MessageRole = line["role"]
     status: MessageStatus = line["status"]
     if role not in get_args(MessageRole) or status not in get_args(MessageStatus):
-        raise TransferError(f"A message of the role {role!r} cannot be read.", hint="Export again.")
+        raise TransferError(f"has the role {str(role)[:40]!r} and the status {str(status)[:40]!r}")
+    recalled = line["recalled"]
+    if not isinstance(line["id"], int) or not isinstance(recalled, list):
+        raise TransferError("has no number, or a list that is none")
+    if not all(isinstance(name, str) and re.fullmatch(r"[a-z]\d{1,18}", name) for name in recalled):
+        raise TransferError("was given memories that have no names")
     return Turn(
         key=str(line["id"]),
         parent=None if line["parent"] is None else str(line["parent"]),
         role=role,
         status="stopped" if status == "generating" else status,
-        text=line["text"],
+        text=_words(line, "text"),
         said_at=_moment(line["said_at"]),
-        speaker=line["speaker"],
-        ref=line["ref"],
-        model=line["model"],
-        route=line["route"],
-        context=line["context"],
-        recalled=tuple(line["recalled"]),
+        speaker=_words(line, "speaker"),
+        ref=None if line["ref"] is None else _words(line, "ref"),
+        model=_words(line, "model"),
+        route=_words(line, "route"),
+        context=_words(line, "context"),
+        recalled=tuple(recalled),
         extracted=bool(line["extracted"]),
     )
 
@@ -150,68 +162,123 @@ def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text} names no time zone")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"the year {moment.year} is out of range")
     return moment
+
+
+def _words(line: dict[str, Any], name: str) -> str:
+    """The text under that name; nothing that SQLite or a terminal would take for its end."""
+    text = line[name]
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is no text")
+    if "\0" in text:
+        raise ValueError(f"{name} has a null byte in it")
+    return text
+
+
+def reason(error: Exception) -> str:
+    """Why an entry cannot be used, to follow its place."""
+    if isinstance(error, TransferError):
+        return str(error).removesuffix(".")
+    missing = " is missing" if isinstance(error, KeyError) else ""
+    return f"cannot be understood ({one_line(str(error), 100)}{missing})"
 
 
 class Reader:
     """Reads Mnemon's own export."""
 
-    def __init__(self, memory: Memory, done: Imported, touched: list[int], facts: list[int], path: Path) -> None:
+    def __init__(
+        self, memory: Memory, done: Imported, touched: list[int], facts: list[int], path: Path, source: Source
+    ) -> None:
         self._memory, self._store, self._done, self._path = memory, memory.store, done, path
+        self._source = source
         self._saver = Saver(memory, done, touched)
         self._messages: dict[int, int | None] = {}
         self._facts: dict[int, int | None] = {}
         self._new_facts = facts
         self._fresh: list[tuple[int, tuple[str, ...]]] = []
+        self._fresh_facts: set[int | None] = set()
+        self._talk: Talk | None = None
+        self._keys: set[str] = set()
+        self._known: dict[str, int] = {}
+        self._superseded: dict[int, int] = {}
 
-    def read(self, header: dict[str, Any], values: Iterator[Any]) -> None:
+    def read(self, header: dict[str, Any]) -> None:
         """Read all that follows the header; the last line says how many there must be."""
         if header.get("mnemon") != "export" or header.get("version") != VERSION:
             raise TransferError(
                 f"{self._path} is an export of version {header.get('version')}; this Mnemon reads version {VERSION}.",
                 hint="Update Mnemon: pip install --upgrade mnemon.",
             )
-        self._tombstone_key(header)
-        known = {
+        try:
+            self._tombstone_key(header)
+        except ODD as error:
+            raise TransferError(f"{self._path} has a damaged header.", hint="Export again.") from error
+        self._known = {
             _export_name(self._store, row[0]): row[0] for row in self._store.tuples("SELECT id FROM conversations")
         }
         ended = False
-        talk: Talk | None = None
-        superseded: list[tuple[int, int]] = []
-        for lines, line in enumerate(values):
-            kind = line["kind"]
-            if kind != "message" and talk is not None:
-                self._save(talk, known)
-                talk = None
-            if kind == "conversation":
-                talk = Talk(line["origin"], line["ref"], line["title"], _moment(line["created_at"]))
-                talk.leaf = None if line["leaf"] is None else str(line["leaf"])
-            elif kind == "message" and talk is not None:
-                talk.turns.append(_turn(line))
-            elif kind == "fact":
-                self._fact(line)
-                if line["superseded_by"] is not None:
-                    superseded.append((line["id"], line["superseded_by"]))
-            elif kind == "profile":
-                self._profile_line(line)
-            elif kind == "tombstone":
-                self._tombstone(line)
-            elif kind == "end":
-                ended = line["lines"] == lines
-                break
-            else:
-                raise TransferError(f"{self._path} has an entry {kind!r} out of place.", hint="Export again.")
+        for lines, line in enumerate(self._source.values):
+            try:
+                if isinstance(line, Broken):
+                    raise TransferError(line.why)
+                if line["kind"] == "end":
+                    ended = line["lines"] == lines
+                    break
+                self._entry(line)
+            except (*ODD, TransferError) as error:
+                self._done.problem(f"{self._path}: line {self._source.at}", reason(error))
+        self._save()
         if not ended:
-            raise TransferError(f"{self._path} is cut off in the middle.", hint="Copy it again.")
-        for old, new in superseded:
-            if self._facts.get(old) in self._new_facts:
+            self._done.problem(str(self._path), "is cut off in the middle")
+        self._supersede()
+        self._rename_recalled()
+
+    def _entry(self, line: dict[str, Any]) -> None:
+        kind = line["kind"]
+        if kind == "message" and self._talk is not None:
+            turn = _turn(line)
+            if turn.key in self._keys:
+                raise TransferError(f"has the number {turn.key} of another message")
+            self._keys.add(turn.key)
+            self._talk.turns.append(turn)
+            return
+        self._save()
+        if kind == "conversation":
+            self._talk = Talk(
+                _words(line, "origin"), _words(line, "ref"), _words(line, "title"), _moment(line["created_at"])
+            )
+            self._talk.leaf = None if line["leaf"] is None else str(line["leaf"])
+        elif kind == "fact":
+            self._fact(line)
+            if line["superseded_by"] is not None:
+                self._superseded[line["id"]] = line["superseded_by"]
+        elif kind == "profile":
+            self._profile_line(line)
+        elif kind == "tombstone":
+            self._tombstone(line)
+        else:
+            raise TransferError(f"has a kind out of place: {str(kind)[:40]!r}")
+
+    def _supersede(self) -> None:
+        for old, new in self._superseded.items():
+            seen, last = {old}, new
+            while last in self._superseded and last not in seen:
+                seen.add(last)
+                last = self._superseded[last]
+            if last in seen:
+                self._done.problem(f"{self._path}: fact {old}", "takes its own place in the end")
+            elif self._facts.get(old) in self._fresh_facts:
                 self._store.execute(
                     "UPDATE facts SET superseded_by = ? WHERE id = ?", (self._facts.get(new), self._facts[old])
                 )
-        self._rename_recalled()
 
-    def _save(self, talk: Talk, known: dict[str, int]) -> None:
-        ids = self._saver.save(talk, known.get(talk.ref) if talk.origin == "mnemon" else None)
+    def _save(self) -> None:
+        talk, self._talk = self._talk, None
+        if talk is None:
+            return
+        ids = self._saver.save(talk, self._known.get(talk.ref) if talk.origin == "mnemon" else None)
         self._messages.update({int(key): id for key, id in ids.items()})
         self._fresh += [(id, turn.recalled) for turn in talk.turns if turn.recalled and (id := ids[turn.key])]
 
@@ -226,6 +293,12 @@ class Reader:
             self._store.execute("UPDATE messages SET recalled = ? WHERE id = ?", (json.dumps(new), id))
 
     def _fact(self, line: dict[str, Any]) -> None:
+        for name in ("text", "subject", "attribute", "value", "reason"):
+            _words(line, name)
+        if not isinstance(line["id"], int) or line["id"] in self._facts:
+            raise TransferError(f"has the number {str(line['id'])[:40]} of another fact, or none")
+        if line["origin"] not in get_args(FactOrigin):
+            raise TransferError(f"has an unknown origin {str(line['origin'])[:40]!r}")
         source = line["source"]
         source_id = None if source is None else self._messages[source]
         said_at = _moment(line["created_at"])
@@ -244,6 +317,7 @@ class Reader:
             fact_id = self._add_fact(line, source_id)
             self._facts[line["id"]] = fact_id
             self._new_facts.append(fact_id)
+            self._fresh_facts.add(fact_id)
             self._done.facts += 1
         for mention in line["mentions"]:
             if (message_id := self._messages.get(mention)) is not None:
@@ -293,6 +367,8 @@ class Reader:
         if "tombstone_key" not in header:
             return
         key = bytes.fromhex(header["tombstone_key"])
+        if len(key) != KEY_BYTES:
+            raise ValueError("a key of the wrong length")
         mine = self._store.secret("tombstones")
         if key != mine and not self._store.tuples("SELECT 1 FROM tombstones LIMIT 1"):
             self._memory.adopt_tombstone_key(key)

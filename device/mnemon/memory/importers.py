@@ -170,6 +170,7 @@ READERS: dict[str, Callable[[dict[str, Any]], Iterator[Talk]]] = {
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 1000, 9000  # within what every time zone and every part of Mnemon can show
 
 
 def _down_the_tree(mapping: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str | None]]:
@@ -253,15 +254,18 @@ def _seconds(value: Any) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         return None
     try:
-        return datetime.fromtimestamp(value, UTC)
+        moment = datetime.fromtimestamp(value, UTC)
     except (OverflowError, OSError, ValueError):
         return None
+    return moment if moment.year <= _LAST_YEAR else None
 
 
 def _iso(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
+        return None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

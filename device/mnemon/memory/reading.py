@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 from mnemon.errors import TransferError
 from mnemon.memory import sealing
 
-MAX_VALUE_CHARACTERS = 64 * 1024 * 1024
-"""One conversation of more than 64 million characters is not one."""
+MAX_VALUE_CHARACTERS = 16 * 1024 * 1024
+"""One conversation of more than 16 million characters is not one."""
 MAX_UNPACKED_BYTES = 8 * 1024**3
 MAX_RATIO = 200
 """Text compresses ten- to twentyfold; a member that unpacks two hundredfold is a bomb."""
@@ -30,17 +30,27 @@ _READ_BYTES = 256 * 1024
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Stands where a value cannot be read; those after it can."""
+
+    why: str
+
+
 @dataclass(slots=True)
 class Source:
     """An opened import file.
 
     Attributes:
-        values: Its JSON values, one at a time: the elements of a top-level array, or the lines.
+        values: Its JSON values, one at a time: the elements of a top-level array, or the lines; :class:`Broken`
+            where one cannot be read, also at the end of a file that is cut off.
         sealed: It was sealed with a passphrase.
+        at: Which line or element the last value was, from 1.
     """
 
     values: Iterator[Any]
     sealed: bool
+    at: int = 0
 
 
 @contextmanager
@@ -70,7 +80,9 @@ def opened(path: Path, *, passphrase: Callable[[], str] | None, progress: Progre
                 chunks = _unzipped(file, path)
             else:
                 chunks = iter(lambda: file.read(_READ_BYTES), b"")
-            yield Source(_values(_counted(chunks, file, size, progress), path), sealed)
+            source = Source(iter(()), sealed)
+            source.values = _going_on(_values(_counted(chunks, file, size, progress), path, source), path)
+            yield source
     except IsADirectoryError as error:
         raise TransferError(f"{path} is a folder.", hint="Name the file in it.") from error
     except OSError as error:
@@ -114,38 +126,48 @@ def _bomb(path: Path) -> TransferError:
     return TransferError(f"{path} unpacks to far more than it should.", hint="It is not an export; do not use it.")
 
 
-def _values(chunks: Iterator[bytes], path: Path) -> Iterator[Any]:
-    text = _decoded(chunks, path)
+def _going_on(values: Iterator[Any], path: Path) -> Iterator[Any]:
+    """Once something was read, an end that cannot be is one more value that is broken."""
+    read = False
+    try:
+        for value in values:
+            read = True
+            yield value
+    except TransferError as error:
+        if not read:
+            raise
+        yield Broken(str(error).removeprefix(f"{path} ").removesuffix("."))
+
+
+def _values(chunks: Iterator[bytes], path: Path, source: Source) -> Iterator[Any]:
+    text = _decoded(chunks)
     first = ""
     for first in text:
         if first.strip("\ufeff \t\r\n"):
             break
     start = first.lstrip("\ufeff \t\r\n")
-    try:
-        if start.startswith("["):
-            yield from _elements(start[1:], text, path)
-        elif start.startswith("{"):
-            yield from _lines(start, text, path)
-        else:
-            raise _not_json(path)
-    except RecursionError as error:
-        raise _not_json(path) from error
+    if start.startswith("["):
+        yield from _elements(start[1:], text, path, source)
+    elif start.startswith("{"):
+        yield from _lines(start, text, path, source)
+    elif "\udc80" <= start[:1] <= "\udcff":
+        raise TransferError(f"{path} is not UTF-8 text.", hint="Export again as JSON.")
+    else:
+        raise _not_json(path)
 
 
-def _decoded(chunks: Iterator[bytes], path: Path) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for chunk in chunks:
-            yield decoder.decode(chunk)
-        yield decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise TransferError(f"{path} is not UTF-8 text.", hint="Export again as JSON.") from error
+def _decoded(chunks: Iterator[bytes]) -> Iterator[str]:
+    """As text; bytes that are no UTF-8 become lone surrogates, by which :func:`_parsed` knows them."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for chunk in chunks:
+        yield decoder.decode(chunk)
+    yield decoder.decode(b"", final=True)
 
 
 _MARK = re.compile(r'["\\{}\[\],]')
 
 
-def _elements(rest: str, text: Iterator[str], path: Path) -> Iterator[Any]:
+def _elements(rest: str, text: Iterator[str], path: Path, source: Source) -> Iterator[Any]:
     """The elements of an array, found by counting brackets outside strings, so that only one is held at a time."""
     piece = io.StringIO()
     depth, quoted, escaped, length = 0, False, False, 0
@@ -172,13 +194,17 @@ def _elements(rest: str, text: Iterator[str], path: Path) -> Iterator[Any]:
             elif depth and mark in "}]":
                 depth -= 1
             elif not depth and mark in ",]":
-                piece.write(buffer[begin : match.start()])
+                if length <= MAX_VALUE_CHARACTERS:
+                    piece.write(buffer[begin : match.start()])
                 begin = position
                 element = piece.getvalue().strip()
-                if element:
-                    yield _parsed(element, path)
+                source.at += 1
+                if length > MAX_VALUE_CHARACTERS:
+                    yield _TOO_LONG
+                elif element:
+                    yield _parsed(element)
                 elif mark == ",":
-                    raise _not_json(path)
+                    yield _NOT_JSON
                 piece, length = io.StringIO(), 0
                 if mark == "]":
                     closed = True
@@ -189,43 +215,61 @@ def _elements(rest: str, text: Iterator[str], path: Path) -> Iterator[Any]:
             if "".join([buffer[begin:], *text]).strip():
                 raise _not_json(path)
             return
-        piece.write(buffer[begin:])
         length += len(buffer) - begin
-        if length > MAX_VALUE_CHARACTERS:
-            raise _too_long(path)
+        if length <= MAX_VALUE_CHARACTERS:
+            piece.write(buffer[begin:])
+        else:
+            piece = io.StringIO()  # read over, not kept
         following = next(text, None)
         if following is None:
             raise _cut_off(path)
         buffer = following
 
 
-def _lines(start: str, text: Iterator[str], path: Path) -> Iterator[Any]:
+def _lines(start: str, text: Iterator[str], path: Path, source: Source) -> Iterator[Any]:
     """One value a line; a single value spread over lines is taken too."""
-    buffer = start
-    whole = True  # nothing has been yielded: the file may still be one pretty-printed object
+    pieces, length = [start], len(start)  # of the line that has not ended yet
+    first = True
     for chunk in _and_end(text):
-        if chunk is not None:
-            buffer += chunk
-            if len(buffer) > MAX_VALUE_CHARACTERS:
-                raise _too_long(path)
-            if "\n" not in chunk:
-                continue
-        lines = buffer.split("\n")
-        buffer = "" if chunk is None else lines.pop()
+        if chunk is not None and "\n" not in chunk and "\n" not in pieces[0]:
+            length += len(chunk)
+            if length <= MAX_VALUE_CHARACTERS:
+                pieces.append(chunk)
+            else:
+                pieces = [""]  # read over, not kept
+            continue
+        lines = ("".join(pieces) + (chunk or "")).split("\n")
+        if length > MAX_VALUE_CHARACTERS:
+            lines[0] = ""
+            yield _TOO_LONG
+        pieces = [lines.pop() if chunk is not None else ""]
+        length = len(pieces[0])
         for number, line in enumerate(lines):
+            source.at += 1
             if not line.strip():
                 continue
-            try:
-                value = json.loads(line)
-            except ValueError:
-                if not whole:
-                    raise (_cut_off if chunk is None and number == len(lines) - 1 else _not_json)(path) from None
-                buffer = "\n".join([*lines[number:], buffer])
-                break
-            whole = False
+            value = _parsed(line)
+            if first and isinstance(value, Broken):  # perhaps one object over several lines, and nothing else
+                yield _whole("\n".join([*lines[number:], *pieces]), text, path)
+                return
+            first = False
+            last = chunk is None and number == len(lines) - 1
+            if value is _NOT_JSON or value is _CUT_OFF:
+                value = _CUT_OFF if last else _NOT_JSON
             yield value
-        if chunk is None and buffer.strip():
-            yield _parsed(buffer, path)
+
+
+def _whole(begun: str, text: Iterator[str], path: Path) -> Any:
+    pieces, length = [begun], len(begun)
+    for chunk in text:
+        length += len(chunk)
+        if length > MAX_VALUE_CHARACTERS:
+            raise _not_json(path)
+        pieces.append(chunk)
+    value = _parsed("".join(pieces))
+    if isinstance(value, Broken):
+        raise (_cut_off if value is _CUT_OFF else _not_json)(path)
+    return value
 
 
 def _and_end(text: Iterator[str]) -> Iterator[str | None]:
@@ -233,12 +277,25 @@ def _and_end(text: Iterator[str]) -> Iterator[str | None]:
     yield None
 
 
-def _parsed(text: str, path: Path) -> Any:
+def _parsed(text: str) -> Any:
+    """The value, or :class:`Broken`."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError:
+        return Broken("is not UTF-8 text")
+    except RecursionError:
+        return Broken("is nested too deeply")
     except ValueError as error:
         at_the_end = isinstance(error, json.JSONDecodeError) and error.pos >= len(text.rstrip()) - 1
-        raise (_cut_off if at_the_end else _not_json)(path) from error
+        return _CUT_OFF if at_the_end else _NOT_JSON
+    return value
+
+
+_NOT_JSON = Broken("is not JSON that Mnemon can read")
+_CUT_OFF = Broken("is cut off in the middle")
+_TOO_LONG = Broken("is longer than 16 million characters")
 
 
 def _not_json(path: Path) -> TransferError:
@@ -247,7 +304,3 @@ def _not_json(path: Path) -> TransferError:
 
 def _cut_off(path: Path) -> TransferError:
     return TransferError(f"{path} is cut off in the middle.", hint="Copy or download it again.")
-
-
-def _too_long(path: Path) -> TransferError:
-    return TransferError(f"{path} holds one value of over 64 million characters.", hint="It is not an export.")

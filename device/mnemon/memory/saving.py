@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
 
 
+MOST_TOLD = 20
+
+
 @dataclass(slots=True)
 class Imported:
     """What an import added.
@@ -22,6 +25,8 @@ class Imported:
     Attributes:
         already_there: Messages and facts that were in memory before.
         forgotten: Messages and facts left out because they were forgotten.
+        problems: Entries that cannot be used.
+        told: One line for each of the first of those.
     """
 
     format: str = ""
@@ -31,6 +36,14 @@ class Imported:
     profile_lines: int = 0
     already_there: int = 0
     forgotten: int = 0
+    problems: int = 0
+    told: list[str] = field(default_factory=list)
+
+    def problem(self, where: str, why: str) -> None:
+        """Note what cannot be used; the first twenty are told one by one, the rest counted."""
+        self.problems += 1
+        if len(self.told) < MOST_TOLD:
+            self.told.append(f"{where} {why}")
 
 
 class Saver:

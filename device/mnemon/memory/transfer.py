@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from mnemon.errors import DiskFullError, TransferError
+from mnemon.errors import DiskFullError, ImportProblemsError, TransferError
 from mnemon.memory import archive, importers, reading
 from mnemon.memory.importers import Format
 from mnemon.memory.saving import Imported, Saver
@@ -85,6 +85,7 @@ def import_file(
     progress: Progress | None = None,
     passphrase: Callable[[], str] | None = None,
     sample: str | None = None,
+    keep_good: bool = False,
 ) -> Imported:
     """Read ``path`` into memory: all of it or nothing.
 
@@ -93,33 +94,46 @@ def import_file(
         progress: Called with the bytes read so far and those of the file.
         passphrase: Asked only when the file is sealed.
         sample: Of a LoCoMo file only the sample of that name, such as ``conv-26``.
+        keep_good: Take what can be used when some entries cannot.
 
     Raises:
+        ImportProblemsError: Some entries cannot be used, and ``keep_good`` was not wanted.
         TransferError: The file cannot be read, is not what it should be, or names an unknown format.
     """
     if format is not None and format not in get_args(Format):
         raise TransferError(f"There is no format {format!r}.", hint=f"Known: {', '.join(get_args(Format))}.")
     done, touched, facts = Imported(), list[int](), list[int]()
-    try:
-        with reading.opened(path, passphrase=passphrase, progress=progress) as source, memory.store.transaction():
+    with reading.opened(path, passphrase=passphrase, progress=progress) as source, memory.store.transaction():
+        first = next(source.values, None)
+        while isinstance(first, reading.Broken):
+            done.problem(f"{path}: entry {source.at}", first.why)
             first = next(source.values, None)
-            found = importers.recognise(first)
-            if not isinstance(first, dict) or found is None or (format is not None and found != format):
-                wanted = f" of the format {format}" if format else " that Mnemon knows"
-                raise TransferError(f"{path} is no export{wanted}.", hint=f"Known: {', '.join(get_args(Format))}.")
-            done.format = found
-            if found == "mnemon":
-                archive.Reader(memory, done, touched, facts, path).read(first, source.values)
-            else:
-                _read_others(memory, done, touched, path, found, _all(first, source.values), sample)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise TransferError(
-            f"{path} has an entry that cannot be understood ({error}).", hint="Export again."
-        ) from error
+        if first is None and done.problems:
+            raise _refused(path, done)
+        found = importers.recognise(first)
+        if not isinstance(first, dict) or found is None or (format is not None and found != format):
+            wanted = f" of the format {format}" if format else " that Mnemon knows"
+            raise TransferError(f"{path} is no export{wanted}.", hint=f"Known: {', '.join(get_args(Format))}.")
+        done.format = found
+        if found == "mnemon":
+            archive.Reader(memory, done, touched, facts, path, source).read(first)
+        else:
+            _read_others(memory, done, touched, path, found, source, first, sample)
+        if done.problems and not keep_good:
+            raise _refused(path, done)
     _index(memory, touched)
     if facts:
         memory.index_facts(*(memory.facts.get(id) for id in facts))
     return done
+
+
+def _refused(path: Path, done: Imported) -> ImportProblemsError:
+    more = f" and {done.problems - 1:,} more" if done.problems > 1 else ""
+    return ImportProblemsError(
+        f"Nothing was imported: {done.told[0]}{more}.",
+        hint="Export again, or take what can be used: --keep-good.",
+        problems=tuple(done.told),
+    )
 
 
 def _all(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
@@ -133,22 +147,32 @@ def _read_others(
     touched: list[int],
     path: Path,
     found: str,
-    values: Iterator[Any],
+    source: reading.Source,
+    first: dict[str, Any],
     sample: str | None,
 ) -> None:
     samples = []
-    for element in values:
+    for element in _all(first, source.values):
+        where = f"{path}: entry {source.at}"
+        if isinstance(element, reading.Broken):
+            done.problem(where, element.why)
+            continue
         if importers.recognise(element) != found:
             if isinstance(element, dict) and not any(
                 element.get(k) for k in ("mapping", "chat_messages", "conversation")
             ):
                 continue  # a conversation that never began
-            raise TransferError(f"{path} has an entry that is not of the format {found}.", hint="Export again.")
+            done.problem(where, f"is not of the format {found}")
+            continue
         samples.append(str(element.get("sample_id")))
         if sample is not None and samples[-1] != sample:
             continue
-        for talk in importers.READERS[found](element):
-            Saver(memory, done, touched).save(talk)
+        try:
+            talks = list(importers.READERS[found](element))
+            for talk in talks:
+                Saver(memory, done, touched).save(talk)
+        except (*archive.ODD, TransferError) as error:
+            done.problem(where, archive.reason(error))
     if sample is not None and sample not in samples:
         raise TransferError(f"{path} has no sample {sample}.", hint=f"It has {', '.join(samples)}.")
 
