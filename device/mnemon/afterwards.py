@@ -1,4 +1,5 @@
-"""What follows an answer: facts are taken from the owner's words, and the profile follows them."""
+"""What follows an answer: facts are taken from the owner's words, the profile follows them, and talks that are over
+become episodes."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from functools import partial
 from mnemon.background import Background
 from mnemon.errors import MnemonError
 from mnemon.memory.consolidation import consolidate
+from mnemon.memory.episodes import condense
 from mnemon.memory.extraction import extract
 from mnemon.memory.memory import Memory
 from mnemon.memory.retention import Retention
@@ -49,6 +51,7 @@ class Afterwards:
     def of_message(self, message_id: int) -> None:
         """Take facts from a message as soon as there is time."""
         self._background.later(partial(self.take_facts, message_id))
+        self._background.later(self._condense)
 
     def take_facts(self, message_id: int) -> None:
         """Take facts from a message now; one they were taken from already, or that was taken back, gives none."""
@@ -68,6 +71,7 @@ class Afterwards:
         if waiting:
             self._profile_due = True
             self._background.later(partial(self._catch_up, waiting, with_model=len(waiting) <= MOST_WITH_MODEL))
+        self._background.later(self._condense)
 
     def keep_rules(self, rules: Mapping[str, int]) -> None:
         """Forget, as soon as there is time, what the owner's retention rules say is due."""
@@ -108,6 +112,14 @@ class Afterwards:
             self._take(waiting.popleft(), self._model() if with_model else None)
         finally:
             self._background.later(partial(self._catch_up, waiting, with_model=with_model))
+
+    def _condense(self) -> None:
+        """An episode for one conversation whose talk is over, then again at the end of the queue for the next."""
+        due = () if self._closing or not self._wanted else self._memory.episodes.due(limit=2)
+        if due:
+            condense(self._memory, due[0], self._model())
+        if len(due) > 1:
+            self._background.later(self._condense)
 
     def _refresh_profile_later(self) -> None:
         if not self._profile_due:

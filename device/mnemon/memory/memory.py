@@ -12,6 +12,7 @@ from mnemon.memory import keys
 from mnemon.memory.changes import Changes
 from mnemon.memory.doubts import Doubts
 from mnemon.memory.embedding import Embedder
+from mnemon.memory.episodes import Episodes
 from mnemon.memory.facts import Facts
 from mnemon.memory.forgetting import Forgetting, Forgotten, Preview
 from mnemon.memory.index import Index
@@ -34,6 +35,7 @@ class Memory:
         facts: What follows from it.
         changes: Which message changed what another one said.
         doubts: Facts that may not both hold.
+        episodes: What the talks were about.
         embedder: Loaded at first use.
     """
 
@@ -46,6 +48,7 @@ class Memory:
         self.facts = Facts(store, self.now)
         self.changes = Changes(store)
         self.doubts = Doubts(store, self.facts, self.now)
+        self.episodes = Episodes(store, self.now)
         self.embedder = embedder or Embedder()
         self._index = Index(store, self.embedder)
         self._recall = Recall(self._index, self.embedder, self.messages, self.facts)
