@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,13 @@ from mnemon.evaluation.datasets import NAMES, samples
 @click.option("--dataset", type=click.Choice(NAMES), default="locomo", show_default=True, help="What the file is.")
 @click.option("--path", type=click.Path(exists=True, path_type=Path), help="Where the data is.")
 @click.option("--samples", "first", type=click.IntRange(min=1), help="Only the first so many samples of it.")
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Without data: times and memory among so many made-up memories; may be given several times.",
+)
 @click.option("--table", "table_file", type=click.Path(path_type=Path), help="Write the tables to this file.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Write a chart to this SVG file.")
 @output.json_option
@@ -23,31 +31,50 @@ def evaluate_memory(
     dataset: str,
     path: Path | None,
     first: int | None,
+    sizes: tuple[int, ...],
     table_file: Path | None,
     plot_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Is what was said found again? Recall at 1 to 50, by kind of question."""
-    from mnemon.evaluation import report, retrieval
-
-    if path is None:
-        raise InputError("There is no --path.", hint=f"Give {dataset}'s file with --path FILE.")
-    with output.progress("Asked") as seen:
-        figures = retrieval.run(islice(samples(dataset, path), first), progress=seen)
-    if not figures["questions"]:
-        raise TransferError(f"{path} holds no question with evidence.", hint=f"Is it a file of {dataset}?")
-    tables = report.recall_tables(figures)
-    _write(table_file, tables)
-    _write(plot_file, report.recall_chart(figures) if plot_file else "")
+    """Is what was said found again, and how fast? Recall at 1 to 50 by kind of question, or times at sizes."""
+    if sizes and path is not None:
+        raise InputError("--path and --size are two measurements.", hint="Give one of them at a time.")
+    if sizes:
+        figures, tables, chart = _at_sizes(sorted(set(sizes)))
+    elif path is not None:
+        figures, tables, chart = _on_data(dataset, path, first)
+    else:
+        raise InputError("There is nothing to measure.", hint="Give --path FILE, or --size N.")
+    for file, text in ((table_file, tables), (plot_file, chart)):
+        if file is not None:
+            _write(file, text)
     if as_json:
         output.print_json(figures)
     else:
         click.echo(tables, nl=False)
 
 
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        return
+def _on_data(dataset: str, path: Path, first: int | None) -> tuple[Any, str, str]:
+    """Figures, tables and a chart of what is found."""
+    from mnemon.evaluation import report, retrieval
+
+    with output.progress("Asked") as seen:
+        figures = retrieval.run(islice(samples(dataset, path), first), progress=seen)
+    if not figures["questions"]:
+        raise TransferError(f"{path} holds no question with evidence.", hint=f"Is it a file of {dataset}?")
+    return figures, report.recall_tables(figures), report.recall_chart(figures)
+
+
+def _at_sizes(counts: list[int]) -> tuple[Any, str, str]:
+    """Figures, a table and a chart of how long it takes."""
+    from mnemon.evaluation import report, sizes
+
+    with output.progress("Measured") as seen:
+        rows = sizes.run(counts, progress=seen)
+    return rows, report.size_table(rows), report.size_chart(rows)
+
+
+def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
