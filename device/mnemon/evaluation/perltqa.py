@@ -36,6 +36,8 @@ def samples(path: Path) -> Iterator[Sample]:
     for element in datasets.values(asked):
         for name, sections in element.items():
             talks, units = _memories(name, people[name])
+            if not talks:
+                raise ValueError(f"nothing is told of {name}")
             there = set(units.values())
             questions = [
                 Question(str(entry["Question"]), section, {"memory": frozenset(evidence)})

@@ -84,7 +84,7 @@ def _apart(wanted: Sequence[float], gap: float = 15) -> list[float]:
 
 def _round_up(value: float) -> float:
     """The next of 1, 2, 2.5, 5 times a power of ten: an axis with figures that can be read."""
-    if value <= 0:
+    if value < 1e-9:  # nothing that is measured here is that small
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value)
