@@ -47,7 +47,7 @@ def tell_use_and_forget(folder: Path, count: int) -> None:
     told = invented(count)
     home = folder / "home"
     moments = iter(DAY + timedelta(minutes=i) for i in range(100_000))
-    model = ScriptedModel([lambda messages: f"Noted: {messages[-1].content[:200]}"] * (4 * count))
+    model = ScriptedModel([lambda call: f"Noted: {call.messages[-1].content[-200:]}"] * (4 * count))
 
     def opened() -> Assistant:
         return Assistant(home, chat_model=model, now=lambda: next(moments))

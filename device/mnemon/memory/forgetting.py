@@ -219,23 +219,19 @@ class Forgetting:
             conversations=doomed.conversations,
         )
         lines = self._delete_with_profile(doomed.facts)
-        for id in sorted(doomed.messages, reverse=True):  # leaves first, so that a whole chain closes up
-            for table, column in (("messages", "parent_id"), ("conversations", "leaf_id")):
-                self._store.execute(
-                    f"UPDATE {table} SET {column} = (SELECT parent_id FROM messages WHERE id = ?1)"
-                    f" WHERE {column} = ?1",
-                    (id,),
-                )
-        self._delete("messages", doomed.messages)
+        self._delete_messages(doomed.messages)
         self._delete("conversations", doomed.conversations)
+        asked = traces.questions()
+        doomed.messages.update(asked)
+        self._delete_messages(asked)
         repeated = traces.facts()
         doomed.facts.update(repeated)
-        lines += self._delete_with_profile(repeated)
-        lines += traces.clean_profile()
+        lines |= self._delete_with_profile(repeated)
+        lines |= traces.clean_profile()
         answers = traces.clean_answers()
         traces.clean_rest(answers)
         self._delete_vectors("message", (*doomed.messages, *answers))
-        self._bury(doomed, answers)
+        self._bury(doomed, [*answers.values(), *lines.values()])
         left = {row[0] for row in self._store.tuples("SELECT id FROM episodes")}
         gone = Forgotten(
             tuple(sorted(doomed.messages)),
@@ -247,15 +243,31 @@ class Forgetting:
         )
         return gone, answers, traces
 
-    def _delete_with_profile(self, facts: Collection[int]) -> list[int]:
-        """Remove facts with the profile lines that rest on them; returns those lines' numbers."""
-        lines = [row[0] for row in self._among("SELECT DISTINCT line_id FROM profile_sources WHERE fact_id", facts)]
+    def _delete_messages(self, ids: Collection[int]) -> None:
+        for id in sorted(ids, reverse=True):  # leaves first, so that a whole chain closes up
+            for table, column in (("messages", "parent_id"), ("conversations", "leaf_id")):
+                self._store.execute(
+                    f"UPDATE {table} SET {column} = (SELECT parent_id FROM messages WHERE id = ?1)"
+                    f" WHERE {column} = ?1",
+                    (id,),
+                )
+        self._delete("messages", ids)
+
+    def _delete_with_profile(self, facts: Collection[int]) -> dict[int, str]:
+        """Remove facts with the profile lines that rest on them; returns those lines' words by their numbers."""
+        lines = dict[int, str](
+            self._among(
+                "SELECT DISTINCT l.id, l.text FROM profile_lines AS l JOIN profile_sources AS s ON s.line_id = l.id"
+                " WHERE s.fact_id",
+                facts,
+            )
+        )
         self._delete("profile_lines", lines)
         self._delete("facts", facts)
         self._delete_vectors("fact", facts)
         return lines
 
-    def _bury(self, doomed: _Doomed, answers: dict[int, str]) -> None:
+    def _bury(self, doomed: _Doomed, copies: Sequence[str]) -> None:
         # Mnemon's own phrases are not banned because a conversation they stood in was forgotten whole.
         digests = [
             self._digest(text, None if _tells(text) else at)
@@ -263,7 +275,7 @@ class Forgetting:
             if id not in doomed.whole and text.strip()
         ]
         digests += [self._digest(text) for text, _ in doomed.facts.values()]
-        digests += [self._digest(text) for text in answers.values() if _tells(text)]
+        digests += [self._digest(text) for text in copies if _tells(text)]
         now = to_ms(datetime.now(UTC))
         self._store.execute_many(
             "INSERT INTO tombstones (digest, forgotten_at) VALUES (?, ?)"

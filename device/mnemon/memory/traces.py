@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from mnemon.memory.phrasing import is_plain_question
 from mnemon.memory.store import Store
-from mnemon.words import CALENDAR_WORDS, FUNCTION_WORDS, STOP_WORDS, content, names, plain_words, stem
+from mnemon.words import CALENDAR_WORDS, FUNCTION_WORDS, STOP_WORDS, content, plain_words, stem, words
 
 FORGOTTEN_ANSWER = "(forgotten)"
 """What stands in place of an answer that repeated something forgotten."""
@@ -46,13 +47,14 @@ class Traces:
         self._texts = [text for text in (*messages.values(), *(text for text, _ in facts.values())) if text.strip()]
         self._words = {word for text in self._texts for word in _telling(text)}
         self._values = {word for _, value in facts.values() for word in _telling(value)} - CALENDAR_WORDS
+        # The first word of a sentence counts as a name too: that nobody else says it is asked in any case.
         self._names = {
             word
             for text in messages.values()
-            for name in names(text)
+            for name in words(text)
+            if name[:1].isupper()
             for word in _telling(name)
-            if word not in CALENDAR_WORDS
-        }
+        } - CALENDAR_WORDS
         doomed = json.dumps(list(all_messages))
         self._children = {
             row[0]
@@ -70,6 +72,19 @@ class Traces:
         )
         self._lost: set[str] | None = None
 
+    def questions(self) -> dict[int, tuple[str, int, str]]:
+        """The owner's plain questions that name it: with nobody left who tells it, they alone give it away."""
+        found: dict[int, tuple[str, int, str]] = {}
+        for word in self._telltale():
+            for id, text, at in self._store.tuples(
+                "SELECT id, text, said_at FROM messages WHERE role = 'owner' AND id IN"
+                " (SELECT rowid FROM message_words WHERE message_words MATCH ?)",
+                (_quoted(word),),
+            ):
+                if word in plain_words(text) and is_plain_question(text):
+                    found[id] = (text, at, "owner")
+        return found
+
     def facts(self) -> dict[int, tuple[str, str]]:
         """Facts taken from other words, with a name or a long number in them that nobody says any more."""
         found: dict[int, tuple[str, str]] = {}
@@ -83,13 +98,13 @@ class Traces:
                     found[id] = (text, value)
         return found
 
-    def clean_profile(self) -> list[int]:
-        """Take out lines that say it, also those written by hand. Returns their numbers."""
-        gone = [
-            id
+    def clean_profile(self) -> dict[int, str]:
+        """Take out lines that say it, also those written by hand. Returns their words by their numbers."""
+        gone = {
+            id: text
             for id, text in self._store.tuples("SELECT id, text FROM profile_lines WHERE text != ''")
             if self._gives_away(text) or self._repeats(text)
-        ]
+        }
         self._store.execute_many("DELETE FROM profile_lines WHERE id = ?", [(id,) for id in gone])
         return gone
 
@@ -97,7 +112,7 @@ class Traces:
         """Take the words out of Mnemon's answers that repeat it. Returns those words by the answers' numbers."""
         near = self._given() | self._children
         doubtful = set(near)
-        for word in self._lost_words():  # by now nobody but Mnemon says them
+        for word in self._lost_words():  # by now nobody but Mnemon tells them
             doubtful |= self._matching(_quoted(word))
         for text in self._texts:
             if phrase := _phrase(text):
@@ -193,19 +208,26 @@ class Traces:
         return {row[0] for row in rows}
 
     def _lost_words(self) -> set[str]:
-        """Words that nobody but Mnemon says now that the memories are removed."""
+        """Words that nobody but Mnemon tells now that the memories are removed; a question tells nothing."""
         if self._lost is None:
             self._lost = {word for word in self._words if not self._said(word)}
         return self._lost
 
     def _said(self, word: str) -> bool:
-        told = (
-            "SELECT 1 FROM message_words JOIN messages ON messages.id = message_words.rowid"
-            " WHERE message_words MATCH ? AND messages.role != 'assistant' LIMIT 1",
-            "SELECT 1 FROM fact_words JOIN facts ON facts.id = fact_words.rowid"
-            " WHERE fact_words MATCH ? AND facts.source_id IS NULL LIMIT 1",
+        told = self._store.tuples(
+            "SELECT messages.text FROM message_words JOIN messages ON messages.id = message_words.rowid"
+            " WHERE message_words MATCH ? AND messages.role != 'assistant' LIMIT ?",
+            (_quoted(word), _STILL_SAID),
         )
-        return any(self._store.tuples(sql, (_quoted(word),)) for sql in told)
+        if len(told) == _STILL_SAID or any(not is_plain_question(text) for (text,) in told):
+            return True
+        return bool(
+            self._store.tuples(
+                "SELECT 1 FROM fact_words JOIN facts ON facts.id = fact_words.rowid"
+                " WHERE fact_words MATCH ? AND facts.source_id IS NULL LIMIT 1",
+                (_quoted(word),),
+            )
+        )
 
     def _telltale(self) -> set[str]:
         """Lost words that give it away wherever they stand: names, values, long numbers."""
@@ -234,10 +256,10 @@ def _quoted(word: str) -> str:
 
 def _phrase(text: str) -> str:
     """The beginning of a text as a phrase for FTS5; empty when it says too little to be looked for."""
-    words = re.findall(r"[^\W_]+", text)[:_PHRASE_WORDS]
-    return _quoted(" ".join(words)) if len(content(" ".join(words))) > 1 else ""
+    beginning = " ".join(re.findall(r"[^\W_]+", text)[:_PHRASE_WORDS])
+    return _quoted(beginning) if len(content(beginning)) > 1 else ""
 
 
 def _flat(text: str) -> str:
-    words = " ".join(re.findall(r"[^\W_]+", text.casefold()))
-    return f" {words} "
+    flat = " ".join(re.findall(r"[^\W_]+", text.casefold()))
+    return f" {flat} "
