@@ -179,6 +179,7 @@ class Assistant:
             self._rules_kept_on = today
             self._afterwards.keep_rules(self.settings.memory.retention)
         kept.index(question)
+        kept.corrections.note(question)
         messages = kept.messages
         answer = messages.add(
             question.conversation_id, "assistant", "", parent_id=question.id, status="generating", said_at=self.now()
@@ -256,7 +257,9 @@ class Assistant:
         small = 0 < info.parameters < SMALL_MODEL_PARAMETERS
         told = is_about_what_was_told(asked, evidence, small=small)
         gate = Gate(asked, told=told, strict=small and (asked.of_owner or not asked.of_mnemon))
-        if not (told and small and (evidence.strength != "strong" or told_as_change(evidence) or attempt)):
+        unsure = small and (evidence.strength != "strong" or told_as_change(evidence) or attempt > 0)
+        corrected = evidence.best is not None and evidence.best.corrects  # a model would repeat what it believes
+        if not (told and (unsure or corrected)):
             question = self._with_notes(kept, draft, info)
             before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
             gate.rest_on(_sources(asked, before, draft, told=told, small=small))
@@ -367,6 +370,13 @@ class Assistant:
             return Forgotten()
         asked = [f"m{id}" for id in (proposal.request_id, proposal.answer_id)]
         return self.memory.forget(*ids, *(id for id in asked if self.memory.holds(id)))
+
+    def corrected(self, kept: Memory, message: Message, answer: Message) -> None:
+        """Remember a message as what an answer should have been."""
+        kept.index(message)
+        kept.corrections.add(message, answer)
+        if kept is self.memory:
+            self._afterwards.of_message(message.id)
 
     def take_back(self, message_id: int, *, reason: str) -> None:
         """End what is known from a message alone, because its owner took it back."""

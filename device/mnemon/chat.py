@@ -57,6 +57,22 @@ class Chat:
             self._assistant.take_back(old.id, reason="the message was edited")
         return turn
 
+    def correct(self, answer_id: int, text: str) -> Message:
+        """Say what an answer should have been. It is remembered, found for like questions, and wins over the model.
+
+        Raises:
+            InputError: The text is empty, binary or too long, or it is not an answer to a question.
+        """
+        check_text(text)
+        answer = self._messages.get(answer_id)
+        if answer.role != "assistant" or answer.parent_id is None:
+            raise InputError(f"{answer.memory_id} is not an answer.", hint="Only answers can be corrected.")
+        message = self._messages.add(
+            self.conversation_id, "owner", text, parent_id=answer.id, said_at=self._assistant.now()
+        )
+        self._assistant.corrected(self._memory, message, answer)
+        return message
+
     def regenerate(self, answer_id: int) -> Turn:
         """Answer the same message again; the old answer stays beside the new one."""
         answer = self._messages.get(answer_id)

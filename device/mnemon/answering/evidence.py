@@ -191,6 +191,8 @@ def _as_close(evidence: Evidence, first: int) -> tuple[Recalled, ...]:
 def _who_and_when(memory: Recalled, now: datetime) -> str:
     if memory.source is None:
         return "You noted"
+    if memory.corrects:
+        return f"You put me right {day(memory.source.said_at, now)}"
     who = "You told me" if memory.source.role == "owner" else f"{memory.source.speaker or 'Somebody'} said"
     return f"{who} {day(memory.source.said_at, now)}"
 

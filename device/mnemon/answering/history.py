@@ -54,12 +54,14 @@ def of_the_time(memory: Memory, asked: Asked, recalled: Sequence[Recalled]) -> l
 def other_side(memory: Memory, asked: Asked, evidence: Evidence) -> Evidence:
     """``evidence`` with what came in the place of its best memory, or, where that is not clear, what may have."""
     best = evidence.best
-    if best is None or best.kind != "message" or not best.id.startswith("m"):
+    if best is None or best.kind != "message" or not best.id.startswith("m") or best.corrects:
         return evidence
     if not best.valid:
         newer = memory.changes.newer([int(best.id[1:])]).get(int(best.id[1:]), [])
         messages = memory.messages.many(newer[:1])
-        return replace(evidence, other=next((_recalled(memory, m, best) for m in messages.values()), None))
+        return replace(
+            evidence, other=next((as_recalled(memory, m, score=best.score) for m in messages.values()), None)
+        )
     if asked.past and announces(best.text):
         earlier = _changed_perhaps(memory, best)
         if earlier is not None:
@@ -77,7 +79,11 @@ def told_as_change(evidence: Evidence) -> bool:
     best = evidence.best
     if evidence.other is not None or best is None:
         return evidence.other is not None
-    return not best.valid or (announces(best.text) and all(fact.valid_to is not None for fact in best.facts))
+    return (
+        best.corrects
+        or not best.valid
+        or (announces(best.text) and all(fact.valid_to is not None for fact in best.facts))
+    )
 
 
 def _led_by(evidence: Evidence, first: Recalled, *, other: Recalled) -> Evidence:
@@ -113,21 +119,27 @@ def _linked(memory: Memory, asked: Asked, one: Recalled, links: Links) -> list[R
     own = memory.embedder.embed([m.text for m in messages]) @ memory.embedder.embed_one(asked.text)
     nearest = int(np.argmax(own + 1e-6 * np.array([m.id for m in messages]) / max(m.id for m in messages)))
     return [
-        _recalled(memory, m, one, cosine=max(float(own[i]), one.cosine) if i == nearest else float(own[i]))
+        as_recalled(
+            memory,
+            m,
+            score=one.score,
+            cosine=max(float(own[i]), one.cosine) if i == nearest else float(own[i]),
+        )
         for i, m in enumerate(messages)
     ]
 
 
-def _recalled(memory: Memory, message: Message, near: Recalled, *, cosine: float = 0.0) -> Recalled:
+def as_recalled(memory: Memory, message: Message, *, score: float, cosine: float = 0.0) -> Recalled:
+    """A message as if it had been recalled with that score and cosine."""
     facts = memory.facts.of_messages([message.id]).get(message.id, [])
-    changed = bool(memory.changes.newer([message.id]))
+    changed = bool(memory.changes.newer([message.id])) and all(fact.valid_to is not None for fact in facts)
     return Recalled(
         id=message.memory_id,
         kind="message",
         text=message.text,
-        score=near.score,
+        score=score,
         cosine=cosine,
-        overlap=near.overlap,
+        overlap=0.0,
         source=Source(
             message.memory_id,
             message.conversation_id,

@@ -17,6 +17,8 @@ RECALL_CANDIDATES = 12
 """Memories looked at for one question; the model is given as many of them as its catalog entry says it can use."""
 RECALLED_HERE = 4
 """Memories of the conversation itself that are looked at besides."""
+CORRECTED = 0.95
+"""What was corrected for a like question bears on this one more than anything that is only found by its words."""
 _QUESTION_BEFORE = 4  # messages back: the question, its answer, and one more of each
 _RANK: dict[Strength, int] = {"none": 0, "weak": 1, "strong": 2}
 
@@ -40,9 +42,27 @@ def gather(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evi
 
 
 def _look_up(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evidence:
-    found = history.of_the_time(memory, asked, _recall(memory, kept, asked, question))
+    recalled = _corrected(memory, asked, question, _recall(memory, kept, asked, question))
+    found = history.of_the_time(memory, asked, recalled)
     evidence = weigh(asked, found, conversation_id=question.conversation_id)
     return history.other_side(memory, asked, evidence)
+
+
+def _corrected(memory: Memory, asked: Asked, question: Message, recalled: list[Recalled]) -> list[Recalled]:
+    """``recalled`` with what the owner said when something like this was answered wrongly: it comes first."""
+    if not asked.asks:
+        return recalled
+    found: list[Recalled] = []
+    for correction in memory.corrections.find(asked.text):
+        message = correction.message
+        known = next((one for one in recalled if one.id == message.memory_id), None)
+        score = max((one.score for one in recalled), default=0.0)
+        one = history.as_recalled(memory, message, score=score, cosine=CORRECTED)
+        if one.valid and message.id != question.id and not (known and not known.valid):
+            found.append(replace(one, corrects=True, overlap=known.overlap if known else 0.0))
+            break  # the most alike, of equals the newest
+    ids = {one.id for one in found}
+    return found + [one for one in recalled if one.id not in ids]
 
 
 def _recall(memory: Memory, kept: Memory, asked: Asked, question: Message) -> list[Recalled]:

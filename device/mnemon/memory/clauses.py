@@ -23,7 +23,8 @@ _OPENER = re.compile(
     r"|yes|yeah|yep|yup|right|honestly|actually|basically|guess what|good news|bad news|important|update|quick update"
     r"|as it happens|as you know|for the record|to be honest|tbh|turns out|it turns out|apparently|sadly|luckily"
     r"|happily|finally|now|today|recently|lately|currently|these days|nowadays|at the moment|since then|ugh|haha|lol"
-    r"|fun fact|reminder|mnemon|hi mnemon|hey mnemon|no|nope|sorry|oops|correction|wait|i mean|one more thing)"
+    r"|fun fact|reminder|mnemon|hi mnemon|hey mnemon|no|nope|sorry|oops|correction|wait|i mean|one more thing|wrong"
+    r"|that(?:['’]s| is) (?:wrong|not right|incorrect))"
     r"\b[\s,:;!.–—-]*"
     r"|(?:please |can you |could you |will you )*(?:remember|note|keep in mind|bear in mind|don['’]?t forget"
     r"|remind me"
@@ -36,7 +37,8 @@ _OPENER = re.compile(
     re.IGNORECASE,
 )
 _CORRECTION = re.compile(
-    r"^(?:(?:oh|no|nope|sorry|oops|wait|hang on|hold on|correction|actually|i meant?|my mistake"
+    r"^(?:(?:oh|no|nope|sorry|oops|wait|hang on|hold on|correction|actually|i meant?|i said|my mistake|wrong"
+    r"|that(?:['’]s| is) (?:wrong|not right|incorrect)"
     r"|not \w+)[\s,:;.–—-]+)+"
     r"|\bi meant\b|\bactually\b|, not [\w' ]+[.!]*$|\brenamed\b",
     re.IGNORECASE,

@@ -223,7 +223,7 @@ def _companions(replaced: Sequence[Fact], held: Sequence[Fact], draft: FactDraft
 def _corrected(memory: Memory, message: Message, draft: FactDraft) -> FactDraft | None:
     """What a bare correction means: the fact told just before, with its value replaced."""
     before = [m for m in memory.messages.branch(message.conversation_id) if m.role == "owner" and m.id < message.id]
-    told = memory.facts.of_messages([m.id for m in before[-_CORRECTABLE_MESSAGES:]])
+    told = memory.facts.of_messages([m.id for m in before[-_CORRECTABLE_MESSAGES:]] + _answered_from(memory, message))
     facts = sorted(
         (f for found in told.values() for f in found if f.valid_to is None and f.value), key=lambda f: -f.id
     )
@@ -243,6 +243,14 @@ def _corrected(memory: Memory, message: Message, draft: FactDraft) -> FactDraft 
                 correction=True,
             )
     return None
+
+
+def _answered_from(memory: Memory, message: Message) -> list[int]:
+    """The messages that the answer just before was given."""
+    if message.parent_id is None:
+        return []
+    recalled = memory.messages.get(message.parent_id).recalled
+    return [int(id[1:]) for id in recalled if id.startswith("m")]
 
 
 def _with_value(old: str, new: str) -> str | None:

@@ -118,7 +118,7 @@ _HOUSE = re.compile(
 )
 _CORRECTED = re.compile(
     r"(?:(?:it|that|he|she|they|the \w+|i) (?:is|was|are|meant?|should be)(?: actually| called| named| on| at"
-    r"| in)?|not [\w' ]+,|meant)"
+    r"| in)?|i said|not [\w' ]+,|meant)"
     r" (?P<v>(?!not\b|a\b|the\b|so\b|very\b|really\b)(?:[A-ZÀ-Þ][\w'’-]*|\d[\w:.]*"
     r"|[\w'’-]+)(?: [A-ZÀ-Þ\d][\w'’:.-]*){0,3})"
     r"(?:,? not .+)?",

@@ -10,6 +10,7 @@ from typing import Any
 from mnemon.errors import StoreMissingError, WrongKeyError
 from mnemon.memory import keys
 from mnemon.memory.changes import Changes
+from mnemon.memory.corrections import Corrections
 from mnemon.memory.doubts import Doubts
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.episodes import Episodes
@@ -36,6 +37,7 @@ class Memory:
         changes: Which message changed what another one said.
         doubts: Facts that may not both hold.
         episodes: What the talks were about.
+        corrections: What the owner put right, by the question that was answered wrongly.
         embedder: Loaded at first use.
     """
 
@@ -44,12 +46,13 @@ class Memory:
     ) -> None:
         self.store = store
         self.now = now or (lambda: datetime.now(UTC))
+        self.embedder = embedder or Embedder()
         self.messages = Messages(store, self.now)
         self.facts = Facts(store, self.now)
         self.changes = Changes(store)
         self.doubts = Doubts(store, self.facts, self.now)
         self.episodes = Episodes(store, self.now)
-        self.embedder = embedder or Embedder()
+        self.corrections = Corrections(store, self.messages, self.embedder, self.now)
         self._index = Index(store, self.embedder)
         self._recall = Recall(self._index, self.embedder, self.messages, self.facts)
         self._forgetting = Forgetting(store)
@@ -208,6 +211,7 @@ class Memory:
         """Load embedder and index, so that the first question does not wait for them."""
         self.embedder.embed_one("ready")
         self._index.rows("message")
+        self._index.keep()
 
     def stats(self) -> dict[str, Any]:
         """How much there is."""

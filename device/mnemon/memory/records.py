@@ -135,6 +135,7 @@ class Recalled:
         source: The message it rests on; None only for a fact written by hand.
         valid: False when what it says no longer holds: of its facts, the one closest to the question has ended.
         facts: For a message, the facts taken from it, newest first, ended ones included.
+        corrects: The owner said it to an answer to a question like this one.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Recalled:
     source: Source | None
     valid: bool = True
     facts: tuple[Fact, ...] = ()
+    corrects: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As printed by ``--json``; keys are a contract (docs/command-line.md)."""
