@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnemon.commands import output
+from mnemon.commands import levels, output
 from mnemon.commands.app import App, pass_app
 from mnemon.commands.copies import backup, export, import_memories, new, rekey, restore
 from mnemon.commands.forgetting import forget, retention
@@ -26,11 +26,11 @@ limit_option = click.option(
 def memory() -> None:
     """Look at, change, forget, back up, export and import what is remembered.
 
-    Memories have names: m12 is a message, f3 a fact taken from one, c2 a conversation.
+    Memories have names: m12 is a message, f3 a fact taken from one, c2 a conversation, e4 what a talk was about.
     """
 
 
-for _elsewhere in (backup, restore, export, import_memories, rekey, new, forget, retention):
+for _elsewhere in (backup, restore, export, import_memories, rekey, new, forget, retention, levels.settle):
     memory.add_command(_elsewhere)
 
 
@@ -49,14 +49,24 @@ def add(app: App, text: str | None, as_json: bool) -> None:
 @memory.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also facts that no longer hold.")
 @click.option("--conversations", is_flag=True, help="Conversations instead of facts.")
+@click.option("--episodes", is_flag=True, help="What the talks were about, instead of facts.")
+@click.option("--conflicts", is_flag=True, help="Only facts that may not both hold; `settle` says which one does.")
 @limit_option
 @output.json_option
 @pass_app
-def list_memories(app: App, everything: bool, conversations: bool, limit: int, as_json: bool) -> None:
-    """The facts that hold, or the conversations; newest first."""
+def list_memories(
+    app: App, everything: bool, conversations: bool, episodes: bool, conflicts: bool, limit: int, as_json: bool
+) -> None:
+    """The facts that hold, the conversations, the episodes or the conflicts; newest first."""
+    if conversations + episodes + conflicts > 1:
+        raise InputError("--conversations, --episodes and --conflicts are lists of their own: name one of them.")
     with app.assistant() as assistant:
         opened = assistant.memory
-        if conversations:
+        if episodes:
+            levels.print_episodes(opened.episodes.between(limit=limit), as_json=as_json)
+        elif conflicts:
+            levels.print_doubts(opened.doubts.open()[:limit], as_json=as_json)
+        elif conversations:
             _print_conversations(opened.messages.conversations(limit=limit), as_json=as_json)
         else:
             facts = opened.facts.list(valid_only=not everything, limit=limit)
@@ -68,7 +78,7 @@ def list_memories(app: App, everything: bool, conversations: bool, limit: int, a
 @output.json_option
 @pass_app
 def show(app: App, name: str, as_json: bool) -> None:
-    """One memory and what it rests on: a message, a fact or a whole conversation."""
+    """One memory and what it rests on: a message, a fact, an episode or a whole conversation."""
     kind, number = _parsed(name)
     with app.assistant() as assistant:
         opened = assistant.memory
@@ -78,23 +88,40 @@ def show(app: App, name: str, as_json: bool) -> None:
             message = opened.messages.get(number)
             facts = opened.facts.of_messages([number]).get(number, [])
             found = {**_message_dict(message), "facts": [_fact_dict(fact) for fact in facts]}
+        elif kind == "e":
+            episode = opened.episodes.get(number)
+            resting = opened.messages.many(episode.message_ids).values()
+            found = {**levels.episode_dict(episode), "messages": [_message_dict(message) for message in resting]}
         else:
             fact = opened.facts.get(number)
             source = opened.messages.get(fact.source_id) if fact.source_id is not None else None
-            found = {**_fact_dict(fact), "source": _message_dict(source) if source else None}
+            found = {
+                **_fact_dict(fact),
+                "reason": opened.facts.why(fact),
+                "strength": round(float(opened.facts.rehearsal.strength([number])[0]), 3),
+                "level": opened.facts.rehearsal.level(number),
+                "conflicts": [levels.doubt_dict(doubt) for doubt in opened.doubts.of_fact(number)],
+                "source": _message_dict(source) if source else None,
+            }
     if as_json:
         output.print_json(found)
-    elif kind == "c":
+    elif kind in ("c", "e"):
         output.say(f"{found['id']}  {found['title']}")
+        if kind == "e":
+            output.say(found["text"])
         output.print_rows((m["said_at"][:16], m["id"], m["speaker"], m["text"]) for m in found["messages"])
     elif kind == "m":
         output.say(f"{found['id']}  {found['said_at'][:16]}  {found['speaker']}, in {found['conversation']}")
         output.say(found["text"])
         output.print_rows((fact["id"], fact["text"]) for fact in found["facts"])
     else:
-        until = f" until {found['valid_to'][:10]} ({found['reason']})" if found["valid_to"] else ""
+        until = f" until {found['valid_to'][:10]}" if found["valid_to"] else ""
         output.say(f"{found['id']}  {found['text']}")
-        click.echo(f"since {found['valid_from'][:10]}{until}")
+        click.echo(f"since {found['valid_from'][:10]}{until}, {found['level']} (strength {found['strength']:.2f})")
+        if found["reason"]:
+            output.say(f"ended {found['reason']}")
+        for conflict in found["conflicts"]:
+            output.say(f"{conflict['id']}: {conflict['older']['text']} - or: {conflict['newer']['text']}")
         source_said = found["source"]
         if source_said:
             output.say(f'from {source_said["id"]}, {source_said["said_at"][:10]}: "{source_said["text"]}"')
@@ -156,7 +183,7 @@ def stats(app: App, as_json: bool) -> None:
 
 def _parsed(name: str) -> tuple[str, int]:
     kind, number = name[:1].lower(), name[1:]
-    if kind not in ("m", "f", "c") or not number.isascii() or not number.isdigit():
+    if kind not in ("m", "f", "c", "e") or not number.isascii() or not number.isdigit():
         raise InputError(
             f"{name!r} is no memory.", hint="Names look like m12, f3 or c2; `mnemon memory search` shows them."
         )
