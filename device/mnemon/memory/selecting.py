@@ -69,7 +69,7 @@ def days_named(text: str, today: date) -> tuple[date, date]:
             raise _no_date(text)
         return resolved, resolved + timedelta(days=1)
     try:
-        first = date(year or 1, month or 1, day or 1)
+        first = date(year or 0, 1 if month is None else month, 1 if day is None else day)
         if day:
             return first, first + timedelta(days=1)
         return first, date(first.year + (month in (None, 12)), (month or 12) % 12 + 1, 1)
