@@ -15,13 +15,15 @@ from typing import Literal
 
 import numpy as np
 
+from mnemon.memory import snapshot
 from mnemon.memory.embedding import DIMENSIONS, Embedder
 from mnemon.memory.phrasing import is_plain_question
 from mnemon.memory.store import Store
-from mnemon.memory.vectors import Vectors
+from mnemon.memory.vectors import Vectors, quantized
 from mnemon.voice import as_first_person
 
 Kind = Literal["message", "fact"]
+_KINDS: tuple[Kind, ...] = ("message", "fact")
 _ROLES = ("owner", "assistant", "other")
 OWNER, ASSISTANT, OTHER = range(3)
 
@@ -186,43 +188,110 @@ class Index:
 
     def _append(self, kind: Kind) -> None:
         """Read the rows that came since the last time; ids only ever grow."""
-        rows = self._rows[kind]
-        last = int(rows.ids[-1]) if len(rows) else 0
+        last = int(self._rows[kind].ids[-1]) if len(self._rows[kind]) else 0
+        kept = [part for part in snapshot.parts(self._store, kind) if part << snapshot.PART_BITS > last or not last]
+        loaded: list[snapshot.Columns] = []
+        for part in kept:
+            first = part << snapshot.PART_BITS
+            if last < first - 1:  # what lies between is read row by row
+                loaded += self._read(kind, last, first)
+            found = snapshot.load(self._store, kind, part)
+            loaded += [found] if found else self._read(kind, first - 1, first + (1 << snapshot.PART_BITS))
+            last = first + (1 << snapshot.PART_BITS) - 1
+        loaded += self._read(kind, last, 1 << 62)
+        if loaded:
+            self._take(kind, loaded)
+
+    def _read(self, kind: Kind, after: int, before: int) -> list[snapshot.Columns]:
         if kind == "message":
             sql = (
                 "SELECT m.id, m.conversation_id, m.parent_id, m.role, m.speaker, m.said_at, m.text, v.vector"
-                " FROM messages AS m JOIN vectors AS v ON v.kind = 'message' AND v.ref = m.id WHERE m.id > ?"
-                " ORDER BY m.id"
+                " FROM messages AS m JOIN vectors AS v ON v.kind = 'message' AND v.ref = m.id"
+                " WHERE m.id > ? AND m.id < ? ORDER BY m.id"
             )
         else:
             sql = (
                 "SELECT f.id, 0, NULL, 'owner', '', f.valid_from, f.text, v.vector"
-                " FROM facts AS f JOIN vectors AS v ON v.kind = 'fact' AND v.ref = f.id WHERE f.id > ? ORDER BY f.id"
+                " FROM facts AS f JOIN vectors AS v ON v.kind = 'fact' AND v.ref = f.id"
+                " WHERE f.id > ? AND f.id < ? ORDER BY f.id"
             )
-        found = self._store.tuples(sql, (last,))
+        found = self._store.tuples(sql, (after, before))
         if not found:
-            return
+            return []
         ids, conversations, parents, roles, speakers, times, texts, blobs = zip(*found, strict=True)
-        old = len(rows)
-        rows.vectors.append(np.frombuffer(b"".join(blobs), np.float16).reshape(len(found), DIMENSIONS))
-        rows.ids = np.append(rows.ids, np.array(ids, np.int64))
-        rows.conversation = np.append(rows.conversation, np.array(conversations, np.int64))
-        rows.said_at = np.append(rows.said_at, np.array(times, np.int64))
-        rows.role = np.append(rows.role, np.array([_ROLES.index(role) for role in roles], np.int8))
-        rows.speaker = np.append(rows.speaker, np.array([self._number(name) for name in speakers], np.int32))
-        rows.length = np.append(rows.length, np.array([1 + text.count(" ") for text in texts], np.float32))
-        rows.asks = np.append(rows.asks, np.array([is_plain_question(text) for text in texts], bool))
-        rows.ends_asking = np.append(rows.ends_asking, np.array([t.rstrip().endswith("?") for t in texts], bool))
-        rows.live = np.append(rows.live, np.ones(len(found), bool))
-        rows.before = np.append(rows.before, np.full(len(found), -1, np.int64))
-        rows.after = np.append(rows.after, np.full(len(found), -1, np.int64))
-        self._link(rows, old, parents)
+        names = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
+        return [
+            snapshot.Columns(
+                ids=np.array(ids, np.int64),
+                conversations=np.array(conversations, np.int64),
+                parents=np.array([parent or 0 for parent in parents], np.int64),
+                times=np.array(times, np.int64),
+                lengths=np.array([1 + text.count(" ") for text in texts], np.float32),
+                scales=np.ones(len(found), np.float32),
+                speakers=np.array([names[name] for name in speakers], np.int32),
+                roles=np.array([_ROLES.index(role) for role in roles], np.int8),
+                asks=np.array([is_plain_question(text) for text in texts], bool),
+                ends_asking=np.array([text.rstrip().endswith("?") for text in texts], bool),
+                vectors=np.frombuffer(b"".join(blobs), np.float16).reshape(len(found), DIMENSIONS),
+                names=list(names),
+            )
+        ]
+
+    def _take(self, kind: Kind, loaded: list[snapshot.Columns]) -> None:
+        rows, old = self._rows[kind], len(self._rows[kind])
+        ready = [one for one in loaded if one.vectors.dtype == np.int8]
+        if ready and all(
+            one.vectors.dtype == np.int8 for one in loaded[: len(ready)]
+        ):  # as nearly always: kept parts first, then the newest rows
+            rows.vectors.append_packed(
+                np.concatenate([one.vectors for one in ready]), np.concatenate([one.scales for one in ready])
+            )
+            rest = loaded[len(ready) :]
+        else:
+            rest = loaded
+        for one in rest:
+            packed = one.vectors.dtype == np.int8
+            rows.vectors.append(one.vectors * one.scales[:, None] if packed else one.vectors)
+        numbers = [np.array([self._number(name) for name in one.names], np.int32)[one.speakers] for one in loaded]
+
+        def longer(before: np.ndarray, name: str) -> np.ndarray:
+            return np.concatenate([before, *(getattr(one, name) for one in loaded)])
+
+        rows.ids = longer(rows.ids, "ids")
+        rows.conversation = longer(rows.conversation, "conversations")
+        rows.said_at = longer(rows.said_at, "times")
+        rows.role = longer(rows.role, "roles")
+        rows.speaker = np.concatenate([rows.speaker, *numbers])
+        rows.length = longer(rows.length, "lengths")
+        rows.asks = longer(rows.asks, "asks")
+        rows.ends_asking = longer(rows.ends_asking, "ends_asking")
+        added = len(rows.ids) - old
+        rows.live = np.append(rows.live, np.ones(added, bool))
+        rows.before = np.append(rows.before, np.full(added, -1, np.int64))
+        rows.after = np.append(rows.after, np.full(added, -1, np.int64))
+        self._link(rows, old, np.concatenate([one.parents for one in loaded]))
         for key in [key for key in self._postings if key[0] == kind]:
             del self._postings[key]
 
-    def _link(self, rows: Rows, start: int, parents: Sequence[int | None]) -> None:
+    def keep(self) -> int:
+        """Put what was loaded into the file, as far as it is not there, so that the next start is quick.
+
+        Returns:
+            How many parts of 4,096 rows were put there.
+        """
+        kept = 0
+        for kind in _KINDS:
+            for part in snapshot.missing(self._store, kind):
+                with self.lock:
+                    self.rows(kind)
+                    found = self._read(kind, (part << snapshot.PART_BITS) - 1, (part + 1) << snapshot.PART_BITS)
+                for one in found:
+                    one.vectors, one.scales = quantized(one.vectors.astype(np.float32))
+                    kept += snapshot.keep(self._store, kind, part, one)
+        return kept
+
+    def _link(self, rows: Rows, start: int, follows: np.ndarray) -> None:
         rows._around = None
-        follows = np.array([parent or 0 for parent in parents], np.int64)
         at = np.minimum(np.searchsorted(rows.ids, follows), len(rows.ids) - 1)
         here = np.arange(start, len(rows.ids))
         same = (rows.ids[at] == follows) & (abs(rows.said_at[here] - rows.said_at[at]) < _TALK_GAP_MS)
@@ -246,12 +315,16 @@ class Index:
             ("fact", "facts", ""),
         )
         for kind, table, which in pairs:
-            missing = self._store.tuples(
-                f"SELECT id, text FROM {table} WHERE {which} id NOT IN (SELECT ref FROM vectors WHERE kind = ?)"
-                " AND text != ''",
-                (kind,),
-            )
-            self.add(kind, missing)
+            last = -1
+            for part in [*snapshot.parts(self._store, kind), 1 << 49]:  # a kept part lacks no vector
+                if (first := part << snapshot.PART_BITS) > last + 1:
+                    missing = self._store.tuples(
+                        f"SELECT id, text FROM {table} AS t WHERE {which} id > ? AND id < ? AND text != ''"
+                        " AND NOT EXISTS (SELECT 1 FROM vectors WHERE kind = ? AND ref = t.id)",
+                        (last, first, kind),
+                    )
+                    self.add(kind, missing)
+                last = first + (1 << snapshot.PART_BITS) - 1
 
     def _number(self, speaker: str) -> int:
         number = self._speaker_number.get(speaker)

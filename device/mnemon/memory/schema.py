@@ -237,3 +237,39 @@ def m0005_retention(db: Database) -> None:
         );
         """
     )
+
+
+@migrations()
+def m0006_index_parts(db: Database) -> None:
+    """What the index holds of 4,096 messages, ready to be loaded. Whatever changes one of them removes its part."""
+    gone = "DELETE FROM index_parts WHERE kind = '{kind}' AND part = {id} >> 12;"
+    db.executescript(
+        f"""
+        CREATE TABLE index_parts (                -- with a rowid: keys beside megabytes are slow to compare
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL CHECK (kind IN ('message', 'fact')),
+            part INTEGER NOT NULL,                -- the number of the row, divided by 4,096
+            form INTEGER NOT NULL,                -- of the data; another one is made anew
+            data BLOB NOT NULL,
+            UNIQUE (kind, part)
+        );
+        CREATE TRIGGER vectors_ai AFTER INSERT ON vectors BEGIN
+            DELETE FROM index_parts WHERE kind = new.kind AND part = new.ref >> 12;
+        END;
+        CREATE TRIGGER vectors_au AFTER UPDATE ON vectors BEGIN
+            DELETE FROM index_parts WHERE kind = new.kind AND part = new.ref >> 12;
+        END;
+        CREATE TRIGGER vectors_ad AFTER DELETE ON vectors BEGIN
+            DELETE FROM index_parts WHERE kind = old.kind AND part = old.ref >> 12;
+        END;
+        CREATE TRIGGER messages_part_au AFTER UPDATE OF text, parent_id, conversation_id, said_at, role, speaker
+            ON messages BEGIN {gone.format(kind="message", id="new.id")} END;
+        CREATE TRIGGER messages_part_ad AFTER DELETE ON messages BEGIN
+            {gone.format(kind="message", id="old.id")}
+        END;
+        CREATE TRIGGER facts_part_au AFTER UPDATE OF text, valid_from ON facts BEGIN
+            {gone.format(kind="fact", id="new.id")}
+        END;
+        CREATE TRIGGER facts_part_ad AFTER DELETE ON facts BEGIN {gone.format(kind="fact", id="old.id")} END;
+        """
+    )
