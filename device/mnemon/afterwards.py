@@ -78,6 +78,10 @@ class Afterwards:
         if rules:
             self._background.later(Retention(self._memory, rules).apply)
 
+    def renew_profile(self) -> None:
+        """Bring the profile in step as soon as there is time: lines may have gone with one of their facts."""
+        self._refresh_profile_later()
+
     def wait(self, timeout: float | None) -> bool:
         """Wait until all of it is done; False when ``timeout`` seconds were not enough."""
         return self._background.wait(timeout)

@@ -104,7 +104,7 @@ class Assistant:
         self._models = ModelHolder(self._load, self.settings.model.name, chat_model)
         self._temporary: Memory | None = None
         self.memory = Memory.open(self.home, self.settings.memory, passphrase=passphrase, now=self.now)
-        self.memory.on_forget(self._forget_sessions)
+        self.memory.on_forget(self._after_forgetting)
         self._presence = Presence(self.home.lock)
         if self._presence.first:  # else a growing answer may be another Mnemon's, and not cut short at all
             self.memory.messages.recover()
@@ -434,6 +434,10 @@ class Assistant:
             session_dir=self.home.sessions,
             session_key=self.memory.store.derive_key("sessions"),
         )
+
+    def _after_forgetting(self) -> None:
+        self._forget_sessions()
+        self._afterwards.renew_profile()
 
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""

@@ -85,6 +85,40 @@ def test_what_is_not_there_is_not_found(name: str, action: str, biscuit: str) ->
     assert len(told.stderr.splitlines()) == 1
 
 
+def test_a_dry_run_shows_what_would_go_and_changes_nothing(biscuit: str) -> None:
+    run("memory", "add", "My sister Priya lives in Leeds.")
+    for choice in (["--person", "biscuit"], ["--search", "dogs called"], [biscuit]):
+        shown = as_json("memory", "forget", *choice, "--dry-run")
+        assert biscuit in [line["id"] for line in shown["would_forget"]]
+        assert shown["counts"]["messages"] == 1  # the message says nothing else
+        assert not [line for line in shown["would_forget"] if line["id"][0] in "mf" and "Priya" in line["text"]]
+    assert run("memory", "show", biscuit).exit_code == 0
+    assert "Nothing was changed" in run("memory", "forget", "--since", "today", "--dry-run").stdout
+    assert as_json("memory", "forget", "--before", "2020", "--dry-run")["would_forget"] == []
+    assert biscuit in as_json("memory", "forget", "--person", "Biscuit", "--since", "today", "--yes")["forgotten"]
+    assert run("memory", "show", biscuit).exit_code == 4
+    assert "Priya" in run("memory", "list").stdout
+    assert "Priya" in run("profile", "show").stdout  # its line told both, and is made anew from what is left
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["m1", "--everything"], ["m1", "--person", "Jo"], ["--to", "2026", "--before", "2026"], ["--since", "soon"]],
+)
+def test_what_to_forget_has_to_be_plain(words: list[str]) -> None:
+    assert run("memory", "forget", *words, "--yes").exit_code == 2
+
+
+def test_rules_are_listed_and_applied(own_home: Path) -> None:
+    run("memory", "add", "The doctor rang.")
+    (own_home / "settings.toml").write_text('[memory.retention]\n"topic doctor" = 1\n', "utf-8")
+    shown = as_json("memory", "retention")
+    assert shown["rules"] == [{"rule": "topic doctor", "days": 1}]
+    assert shown["due"][0]["would_forget"] == []
+    (own_home / "settings.toml").write_text('[memory.retention]\n"topic doctor" = 0\n', "utf-8")
+    assert run("memory", "retention").exit_code != 0
+
+
 def test_forgetting_needs_a_yes_and_is_for_good(biscuit: str, own_home: Path) -> None:
     source = as_json("memory", "show", biscuit)["source"]["id"]
     refused = run("memory", "forget", source)
