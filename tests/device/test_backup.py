@@ -357,6 +357,7 @@ def test_on_the_command_line(home: Home, kept: Path, tmp_path: Path) -> None:
     shutil.copy(home.store, tmp_path / "away")
     home.store.unlink()
     assert "is gone" in run("memory", "stats", code=20)
+    assert "is gone" in run("doctor", code=1)
     assert "empty memory" in run("memory", "new")
     assert "is there" in run("memory", "new", code=2)
     run("memory", "restore", str(tmp_path / "now"), "--yes")

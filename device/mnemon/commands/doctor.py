@@ -148,7 +148,11 @@ def _memory(app: App) -> Iterator[Check]:
     from mnemon.memory.memory import Memory
 
     if not app.home.store.exists():
-        yield Check("memory", "ok", "none yet")
+        if keys.there(app.home) and not app.home.store_new.exists():
+            advice = "Restore a backup: mnemon memory restore PATH."
+            yield Check("memory", "problem", f"{app.home.store} is gone; its key is still there.", advice)
+        else:
+            yield Check("memory", "ok", "none yet")
         return
     if keys.kind(app.home) == "passphrase" and PASSPHRASE_FILE not in os.environ and not sys.stdin.isatty():
         yield Check("memory", "note", f"{app.home.store} is locked; not looked into.", "Run it in a terminal.")
