@@ -112,6 +112,20 @@ def test_two_birthdays_are_a_doubt_that_the_owner_settles(life: Life) -> None:
         life.memory.doubts.settle(doubt.id, holds=first.id)
 
 
+def test_a_question_about_two_facts_in_doubt_shows_both(tmp_path: Path) -> None:
+    with Assistant(tmp_path) as assistant:
+        for text in ("My birthday is on 3 May.", "My birthday is on 5 May."):
+            assistant.ask(text)
+            assistant.wait()
+        answer = assistant.ask("When is my birthday?").text
+        assert "3 May" in answer
+        assert "5 May" in answer
+        assert answer.endswith("Which of the two is right?")
+        assistant.ask("My birthday is on 5 May.")
+        assistant.wait()
+        assert "3 May" not in assistant.ask("When is my birthday?").text
+
+
 def test_saying_one_of_two_again_settles_the_doubt(life: Life) -> None:
     first = life.facts(life.tell("My sister is called Ines."))[0]
     second = life.facts(life.tell("My sister is called Inez."))[0]

@@ -177,3 +177,22 @@ async def test_what_was_left_open_before_is_caught_up_with(home: Path) -> None:
             await ready(pilot)
             await wait_until(pilot, lambda: not messages.pending_extraction())
             assert [fact.value for fact in _facts(app)] == ["Oslo"]
+
+
+async def test_two_facts_that_contradict_each_other_are_settled_by_a_key(home: Path) -> None:
+    with opened(home, "Noted.", "Biscuit.") as app:
+        async with app.run_test(size=WIDE) as pilot:
+            await _told_and_asked(pilot, app)
+            memory = app.assistant.memory
+            known = memory.facts.list()[0]
+            other = memory.facts.add(
+                "The user's dog is called Biscuits.", subject="dog", attribute="name", value="Biscuits", origin="owner"
+            )
+            memory.doubts.raise_between(known.id, other.id)
+            app.chat.look_at_answer()
+            await wait_until(pilot, lambda: "? or: The user's dog is called" in screen_text(app))
+            app.chat.panel.focus_list()
+            app.chat.panel.query_one(OptionList).highlighted = 1
+            await pilot.press("s")
+            await wait_until(pilot, lambda: memory.doubts.open() == [])
+            assert [fact.value for fact in memory.facts.list()] == ["Biscuit"]

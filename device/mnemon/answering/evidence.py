@@ -44,6 +44,8 @@ class Evidence:
     """How far each memory bears on the question, about 0 to 1; comparable between questions."""
     other: Recalled | None = None
     """The other side of a change: what took the place of the best memory, or what it took the place of."""
+    unsettled: bool = False
+    """``other`` contradicts the best memory and nothing told which of them is right."""
 
     @property
     def best(self) -> Recalled | None:
@@ -160,6 +162,8 @@ def quote(asked: Asked, evidence: Evidence, now: datetime, *, skip: int = 0) -> 
             return f"{lead}: {said[0].lower()}{said[1:]}."
         return "\n".join([f"{lead}:", "", *(f"- {line}" for line in nearest)])
     other = evidence.other if first == 0 else None
+    if other is not None and evidence.unsettled:
+        return f"{said}. But {_day_of(other, now)}: “{excerpt(asked.text, other.text)}”. Which of the two is right?"
     if not memory.valid and other is not None:
         return f"{said}. That changed {_day_of(other, now)}, when you said: “{excerpt(asked.text, other.text)}”."
     if not memory.valid:

@@ -56,6 +56,8 @@ def other_side(memory: Memory, asked: Asked, evidence: Evidence) -> Evidence:
     best = evidence.best
     if best is None or best.kind != "message" or not best.id.startswith("m") or best.corrects:
         return evidence
+    if (contradicting := _contradicting(memory, asked, best)) is not None:
+        return replace(evidence, other=contradicting, unsettled=True)
     if not best.valid:
         newer = memory.changes.newer([int(best.id[1:])]).get(int(best.id[1:]), [])
         messages = memory.messages.many(newer[:1])
@@ -72,6 +74,17 @@ def other_side(memory: Memory, asked: Asked, evidence: Evidence) -> Evidence:
     if related < _SURE or asked.past:
         return replace(evidence, other=later)
     return _led_by(evidence, later, other=best)
+
+
+def _contradicting(memory: Memory, asked: Asked, best: Recalled) -> Recalled | None:
+    """The message with the other one of two facts in doubt, when the question is about them."""
+    wanted = set(words.content_words(asked.text))
+    for doubt in memory.doubts.open():
+        for one, other in ((doubt.older, doubt.newer), (doubt.newer, doubt.older)):
+            asked_for = wanted & (words.stems(one.attribute) | words.stems(one.subject))
+            if asked_for and other.source_id is not None and any(fact.id == one.id for fact in best.facts):
+                return as_recalled(memory, memory.messages.get(other.source_id), score=best.score)
+    return None
 
 
 def told_as_change(evidence: Evidence) -> bool:

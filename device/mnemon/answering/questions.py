@@ -65,6 +65,7 @@ _PAST = _phrases(
     "who was|what was|where was|which .{1,30} (?:was|were|did)",
     "old (?:job|flat|house|address|boss|bank|car|number|phone|name|school|place|doctor|dentist)",
 )
+_EARLIER = _phrases("before|used to|use to|previous(?:ly)?|earlier|originally|at first")
 _YES_NO = _phrases(
     "is|are|am|was|were|do|does|did|don't|didn't|have|has|had|haven't|can|could|will|would", start=True
 )
@@ -87,6 +88,7 @@ class Asked:
         of_mnemon: It asks Mnemon about itself or for a service ("can you …").
         advice: It could be wanting advice or work done rather than something told ("should I", "how do I").
         refers: It leans on what was said before it ("what breed is he?", "and the other one?").
+        follows: It names what it leans on: "he", "the other one", "before".
         past: It asks how things were before.
         yes_no: It can be answered with yes or no.
         wanted: What kind of thing would answer it.
@@ -98,6 +100,7 @@ class Asked:
     of_mnemon: bool
     advice: bool
     refers: bool
+    follows: bool
     past: bool
     yes_no: bool
     wanted: Wanted
@@ -117,6 +120,7 @@ def understand(text: str) -> Asked:
         of_mnemon=bool(_TO_MNEMON.search(core)),
         advice=bool(_ADVICE.search(core) or _ORDER.match(core)),
         refers=bool(_REFERS.search(core)) or len(words.content_words(core)) <= 1,
+        follows=bool(_REFERS.search(core) or _EARLIER.search(core)),
         past=bool(_PAST.search(core)),
         yes_no=bool(_YES_NO.match(core)),
         wanted=next((kind for kind, pattern in _WANTED if pattern.search(core)), "anything"),

@@ -32,7 +32,7 @@ def gather(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evi
         question: The message that asks.
     """
     evidence = _look_up(memory, kept, asked, question)
-    if not (asked.asks and (asked.refers or asked.past)) or evidence.strength == "strong":
+    if not (asked.asks and asked.follows) or evidence.strength == "strong":
         return evidence
     before = _asked_before(kept, question)
     if before is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mnemon.errors import NotFoundError
@@ -25,6 +25,8 @@ class Entry:
     id: str
     message: Message | None
     facts: tuple[Fact, ...]
+    conflicts: dict[int, str] = field(default_factory=dict)
+    """For a fact in doubt, the words of the one it contradicts."""
 
 
 def look_up(memory: Memory, ids: Sequence[str]) -> list[Entry]:
@@ -43,4 +45,21 @@ def look_up(memory: Memory, ids: Sequence[str]) -> list[Entry]:
                 entries.append(Entry(memory_id, source, (fact,)))
         except NotFoundError:
             continue
-    return entries
+    return [replace(entry, conflicts=_conflicts(memory, entry)) for entry in entries]
+
+
+def settle(memory: Memory, fact: Fact) -> bool:
+    """``fact`` is right wherever it is in doubt; False when it is not."""
+    doubts = memory.doubts.of_fact(fact.id)
+    for doubt in doubts:
+        memory.doubts.settle(doubt.id, holds=fact.id)
+    return bool(doubts)
+
+
+def _conflicts(memory: Memory, entry: Entry) -> dict[int, str]:
+    return {
+        fact.id: (doubt.newer if fact.id == doubt.older.id else doubt.older).text
+        for fact in entry.facts
+        if fact.valid_to is None
+        for doubt in memory.doubts.of_fact(fact.id)
+    }

@@ -143,6 +143,15 @@ class MemoryScreen(TurnScreen):
             self.mnemon.say("Forgotten.")
             await self.reload()
 
+    @on(MemoryPanel.SettleWanted)
+    @work
+    async def settle_memory(self, event: MemoryPanel.SettleWanted) -> None:
+        """Of two facts that may not both hold, end the other one."""
+        with self.reporting():
+            if await self.blocking(memory_view.settle, self.assistant.memory, event.fact):
+                self.mnemon.say("Settled.")
+        self.look_at_answer()
+
     @on(MemoryPanel.OpenWanted)
     def open_source(self, event: MemoryPanel.OpenWanted) -> None:
         """Go to where it was said."""

@@ -25,6 +25,7 @@ class MemoryPanel(Vertical):
         Binding("e", "edit", "Edit", id="memory.edit"),
         Binding("f,delete", "forget", "Forget", id="memory.forget"),
         Binding("o", "open", "Open its talk", id="memory.open"),
+        Binding("s", "settle", "This is right", id="memory.settle"),
     ]
 
     class EditWanted(Posted):
@@ -42,6 +43,13 @@ class MemoryPanel(Vertical):
             super().__init__()
             self.memory_id = memory_id
             self.words = words
+
+    class SettleWanted(Posted):
+        """The owner says that ``fact`` is right, and what contradicts it is not."""
+
+        def __init__(self, fact: Fact) -> None:
+            super().__init__()
+            self.fact = fact
 
     class OpenWanted(Posted):
         """The owner wants to see the conversation ``message`` is from."""
@@ -72,7 +80,12 @@ class MemoryPanel(Vertical):
                 prompts.append(_message_line(number, entry.message))
             for fact in entry.facts:
                 self._rows.append((entry, fact))
-                prompts.append(_fact_line(fact, number if entry.message is None else None))
+                line = _fact_line(fact, number if entry.message is None else None)
+                if fact.id in entry.conflicts:
+                    line.append(
+                        f"\n   ? or: {one_line(entry.conflicts[fact.id], 200)} (s: this one is right)", style="italic"
+                    )
+                prompts.append(line)
         self.query_one("#memory-how", Static).update(_how(answer, len(entries)))
         options.set_options([Option(prompt, id=str(i)) for i, prompt in enumerate(prompts)])
         options.disabled = not prompts
@@ -106,6 +119,11 @@ class MemoryPanel(Vertical):
                 self.post_message(self.ForgetWanted(fact.memory_id, fact.text))
             elif entry.message is not None:
                 self.post_message(self.ForgetWanted(entry.message.memory_id, entry.message.text))
+
+    def action_settle(self) -> None:
+        """Of two facts that contradict each other the highlighted one is right."""
+        if (row := self._highlighted()) and row[1] is not None and row[1].id in row[0].conflicts:
+            self.post_message(self.SettleWanted(row[1]))
 
     def action_open(self) -> None:
         """Open the conversation the highlighted memory is from."""
