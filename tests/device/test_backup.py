@@ -262,6 +262,13 @@ def test_a_restored_file_that_does_not_open_gives_the_old_one_back(
     assert texts(home) == before
 
 
+def test_a_backup_that_happens_to_begin_with_a_bracket_is_one(home: Home, kept: Path) -> None:
+    with opened(home) as memory, pytest.raises(WrongKeyError):  # not an export, but not this one's either
+        kept.write_bytes(b"{" + kept.read_bytes()[1:])
+        memory.close()
+        put_back(home, kept)
+
+
 def test_nobody_else_may_have_it_open(home: Home, kept: Path) -> None:
     with opened(home) as other:
         tell(other, "written meanwhile")

@@ -22,7 +22,7 @@ class LazyGroup(click.Group):
         "completion": ("completion:completion", "Print the completion script for your shell."),
         "doctor": ("doctor:doctor", "Check what is installed, where data lives, and what to mend."),
         "eval": ("eval:evaluate", "Measure recall and answers on real data."),
-        "memory": ("memory:memory", "Look at, change, forget, export and import what is remembered."),
+        "memory": ("memory:memory", "Look at, change, forget, back up, export and import what is remembered."),
         "models": ("models:models", "List, pull and choose local models."),
         "profile": ("profile:profile", "The few lines Mnemon knows you by."),
         "settings": ("settings:settings", "Show and change settings."),
