@@ -24,6 +24,8 @@ from mnemon.evaluation.datasets import NAMES, samples
     multiple=True,
     help="Without data: times and memory among so many made-up memories; may be given several times.",
 )
+@click.option("--leave-one-out", is_flag=True, help="Choose the weights of recall, and ask each sample with others'.")
+@click.option("--ablation", is_flag=True, help="The same, and again without each part of a score.")
 @click.option("--table", "table_file", type=click.Path(path_type=Path), help="Write the tables to this file.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Write a chart to this SVG file.")
 @output.json_option
@@ -32,6 +34,8 @@ def evaluate_memory(
     path: Path | None,
     first: int | None,
     sizes: tuple[int, ...],
+    leave_one_out: bool,
+    ablation: bool,
     table_file: Path | None,
     plot_file: Path | None,
     as_json: bool,
@@ -41,6 +45,9 @@ def evaluate_memory(
         raise InputError("--path and --size are two measurements.", hint="Give one of them at a time.")
     if sizes:
         figures, tables, chart = _at_sizes(sorted(set(sizes)))
+    elif path is not None and (leave_one_out or ablation):
+        _leave_one_out(dataset, path, first, ablation=ablation)
+        return
     elif path is not None:
         figures, tables, chart = _on_data(dataset, path, first)
     else:
@@ -63,6 +70,14 @@ def _on_data(dataset: str, path: Path, first: int | None) -> tuple[Any, str, str
     if not figures["questions"]:
         raise TransferError(f"{path} holds no question with evidence.", hint=f"Is it a file of {dataset}?")
     return figures, report.recall_tables(figures), report.recall_chart(figures)
+
+
+def _leave_one_out(dataset: str, path: Path, first: int | None, *, ablation: bool) -> None:
+    """Print, as JSON, the held-out figures and the weights."""
+    from mnemon.evaluation import leave_one_out
+
+    with output.progress("Asked") as seen:
+        output.print_json(leave_one_out.run(islice(samples(dataset, path), first), ablation=ablation, progress=seen))
 
 
 def _at_sizes(counts: list[int]) -> tuple[Any, str, str]:

@@ -49,7 +49,7 @@ def run(samples: Iterable[Sample], *, progress: Progress | None = None) -> dict[
             save(memory, sample.talks)
             memory.warm()
             for question in sample.questions:
-                tally.add(question, sample, *_ask(memory, question))
+                tally.add(question, sample, *ask(memory, question))
                 if progress:
                     progress(tally.questions, expected)
     return {"samples": count, **tally.report()}
@@ -107,7 +107,8 @@ def _units(turns: list[str], of: Mapping[str, str] | None) -> list[str]:
     return turns if of is None else list(dict.fromkeys(of[turn] for turn in turns if turn in of))
 
 
-def _ask(memory: Memory, question: Question) -> tuple[list[str], float]:
+def ask(memory: Memory, question: Question) -> tuple[list[str], float]:
+    """The turns found for a question, best first, and how long that took in milliseconds."""
     started = time.perf_counter()
     recalled = memory.recall(question.text, limit=max(DEPTHS), at=question.asked_at)
     ms = (time.perf_counter() - started) * 1000

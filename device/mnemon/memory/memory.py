@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnemon.errors import StoreMissingError, WrongKeyError
 from mnemon.memory import keys
@@ -19,12 +19,17 @@ from mnemon.memory.forgetting import Forgetting, Forgotten, Preview
 from mnemon.memory.index import Index
 from mnemon.memory.locks import exclusive
 from mnemon.memory.messages import Messages
+from mnemon.memory.passages import Passages
+from mnemon.memory.ranking import Weights
 from mnemon.memory.recall import Recall
 from mnemon.memory.records import Fact, Message, Recalled
 from mnemon.memory.selecting import with_what_belongs
 from mnemon.memory.store import Store
 from mnemon.paths import Home
 from mnemon.settings import MemorySettings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Memory:
@@ -54,7 +59,8 @@ class Memory:
         self.episodes = Episodes(store, self.now)
         self.corrections = Corrections(store, self.messages, self.embedder, self.now)
         self._index = Index(store, self.embedder)
-        self._recall = Recall(self._index, self.embedder, self.messages, self.facts)
+        self._passages = Passages(store, self.embedder)
+        self._recall = Recall(self._index, self.embedder, self.messages, self.facts, self._passages)
         self._forgetting = Forgetting(store)
         self._after_forgetting: list[Callable[[], None]] = []
 
@@ -114,7 +120,9 @@ class Memory:
 
     def index(self, *messages: Message) -> None:
         """Make messages findable by their meaning. Call it after they were added; once more after a text changed."""
-        self._index.add("message", [(message.id, message.text) for message in messages if message.text.strip()])
+        telling = [(message.id, message.text) for message in messages if message.text.strip()]
+        self._index.add("message", telling)
+        self._passages.add([id for id, _ in telling])
 
     def index_facts(self, *facts: Fact) -> None:
         """Make facts findable by their meaning."""
@@ -142,6 +150,19 @@ class Memory:
             within: Only what was said in this conversation.
         """
         return self.changes.mark(self._recall.find(question, limit=limit, exclude=exclude, at=at, within=within))
+
+    @property
+    def weights(self) -> Weights:
+        """What each part of a score counts for in :meth:`recall`; may be set, for measuring."""
+        return self._recall.weights
+
+    @weights.setter
+    def weights(self, weights: Weights) -> None:
+        self._recall.weights = weights
+
+    def weighed(self, question: str) -> tuple[list[str], np.ndarray]:
+        """See :meth:`mnemon.memory.recall.Recall.weighed`."""
+        return self._recall.weighed(question)
 
     def search(self, words: str, *, limit: int = 10, everything: bool = True) -> list[Recalled]:
         """Memories for a person to look at: by default also questions and Mnemon's own answers."""
@@ -210,6 +231,7 @@ class Memory:
     def warm(self) -> None:
         """Load embedder and index, so that the first question does not wait for them."""
         self.embedder.embed_one("ready")
+        self._passages.heal()
         self._index.rows("message")
         self._index.keep()
 

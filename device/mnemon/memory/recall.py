@@ -1,13 +1,8 @@
-"""Finding what bears on a question: meaning and words, of a message and of what was said around it.
+"""Finding what bears on a question: by meaning and words, of a message and of what was said around it.
 
-A message is scored by
-
-- the cosine of its embedding with the question's, and the same of its neighbours in the talk: "By the lake." is
-  found because the question before it was "Where do you live?";
-- BM25 of the question's words, neighbours included, squashed by ``x / (best + 15)``: where the best match is a
-  single ordinary word, words count little against meaning; where it is a name and a rare noun, they decide;
-- the facts taken from it, which are keys of their own that lead to their message;
-- who speaks: whoever the question names, or the owner when it says "my".
+A search looks at every memory cheaply (cosine of its own vector, BM25 of the question's words) and takes a short
+list, with what was said before and after each; :mod:`mnemon.memory.ranking` then weighs the short list by all its
+keys. The facts taken from a message are keys of their own that lead to it.
 """
 
 from __future__ import annotations
@@ -21,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnemon.memory import ranking
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
 from mnemon.memory.phrasing import speaks_of_owner, telling_words, without_words
+from mnemon.memory.ranking import Asked, Weights
 from mnemon.memory.records import Fact, Message, Recalled, Source
 from mnemon.words import plain_words
 
@@ -30,26 +27,18 @@ if TYPE_CHECKING:
     from mnemon.memory.embedding import Embedder
     from mnemon.memory.facts import Facts
     from mnemon.memory.messages import Messages
+    from mnemon.memory.passages import Passages
 
-# Chosen on the structure, in round figures, and left alone since: 0.2 more or less of any of them moves recall@10
-# on LoCoMo by under one point.
-_MEANING = 6.0
-_UNRELATED = 0.1  # the cosine of two sentences that have nothing to do with each other
-_WORDS = 10.0
-_ENOUGH_WORDS = 15.0  # a summed BM25 of 15 is three rare words: good evidence
-_BEFORE, _BEFORE_QUESTION, _AFTER, _TWO_AWAY = 0.3, 0.8, 0.2, 0.2
-_SPEAKER = 0.8
-_ASKING = 0.3
 _ENDED = 2.0
 _BLOCK = 64
-
+_SHORT_LIST = 120  # of each kind: nearest by meaning, by words, by both; with their neighbours some 600 messages
 
 _NOT_WORDS = re.compile(r"\W+")
 
 
 @dataclass(slots=True)
 class _Scored:
-    """Scores of every row of one kind."""
+    """Every row's cosine and share of the question's words, and the scores of the short list (-inf: not on it)."""
 
     total: np.ndarray
     cosine: np.ndarray
@@ -64,13 +53,25 @@ class Recall:
         embedder: Turns the question into a vector.
         messages: Where the words are.
         facts: What was taken from them.
+        passages: Further keys of messages.
+        weights: What each part of a score counts for.
     """
 
-    def __init__(self, index: Index, embedder: Embedder, messages: Messages, facts: Facts) -> None:
+    def __init__(
+        self,
+        index: Index,
+        embedder: Embedder,
+        messages: Messages,
+        facts: Facts,
+        passages: Passages,
+        weights: Weights | None = None,
+    ) -> None:
         self._index = index
         self._embedder = embedder
         self._messages = messages
         self._facts = facts
+        self._passages = passages
+        self.weights = weights or Weights()
 
     def find(
         self,
@@ -98,16 +99,18 @@ class Recall:
             messages, facts = self._index.rows("message"), self._index.rows("fact")
             # People seldom say their own names: with its name a question is near to turns that greet that person.
             meaning = self._embedder.embed_one(without_words(question, self._named(question)))
-            of_messages = self._score("message", messages, question, meaning)
-            of_facts = self._score("fact", facts, question, meaning)
+            allowed = messages.live.copy()
             if not everything:
-                of_messages.total[(messages.role == ASSISTANT) | ((messages.role == OWNER) & messages.asks)] = -np.inf
+                allowed &= (messages.role != ASSISTANT) & ~((messages.role == OWNER) & messages.asks)
             if within is not None:
-                of_messages.total[messages.conversation != within] = -np.inf
-                of_facts.total[:] = -np.inf  # they still count for the messages they were taken from
+                allowed &= messages.conversation == within
+            of_messages, of_facts = (
+                self._score_messages(messages, question, meaning, allowed, limit),
+                self._score_facts(facts, question, meaning, shown=within is None),
+            )
             wanted = limit * 2 + 10 + len(exclude)
-            best = _refined(messages, of_messages, meaning, _best(of_messages.total, wanted))
-            best_facts = _refined(facts, of_facts, meaning, _best(of_facts.total, wanted))
+            best = [int(id) for id in messages.ids[_best(of_messages.total, wanted)]]
+            best_facts = [int(id) for id in facts.ids[_best(of_facts.total, wanted)]]
             found = self._messages.many(best)
             keys = {fact.id: fact for fact in self._facts_by_id(best_facts)}
             missing = {f.source_id for f in keys.values() if f.source_id is not None} - set(found)
@@ -127,43 +130,82 @@ class Recall:
         ordered = sorted(recalled, key=lambda r: (-r.score, -int(r.id[1:])))
         return _without_repeats([r for r in ordered if r.id not in unwanted and math.isfinite(r.score)])[:limit]
 
-    def _score(self, kind: Kind, rows: Rows, question: str, meaning: np.ndarray) -> _Scored:
-        count = len(rows)
-        if not count:
-            nothing = np.zeros(0, np.float32)
-            return _Scored(nothing, nothing, nothing)
+    def weighed(self, question: str) -> tuple[list[str], np.ndarray]:
+        """What the scores of the short list for ``question`` are made of, for choosing weights.
+
+        Returns:
+            The ``ref`` (or the id) of each message, and float32 (n, 11), in the order of ``ranking.FEATURES``.
+        """
+        with self._index.lock:
+            rows = self._index.rows("message")
+            meaning = self._embedder.embed_one(without_words(question, self._named(question)))
+            cosine = rows.vectors.cosines(meaning)
+            asked = self._asked("message", rows, question)
+            words = ranking.squashed(ranking.lexical(rows, asked))
+            places = _short_list(rows, cosine, words, rows.live, _SHORT_LIST)
+            found = self._features(rows, places, question, meaning, cosine=cosine, words=words, asked=asked)
+            messages = self._messages.many([int(id) for id in rows.ids[places]])
+        return [messages[id].ref or messages[id].memory_id for id in rows.ids[places].tolist()], found
+
+    def _score_messages(
+        self, rows: Rows, question: str, meaning: np.ndarray, allowed: np.ndarray, limit: int
+    ) -> _Scored:
         cosine = rows.vectors.cosines(meaning)
-        names = self._named(question)
-        lexical = np.zeros(count, np.float32)
-        overlap = np.zeros(count, np.float32)
-        rarity = 0.0
-        usual = max(1.0, float(rows.length.mean()))
-        for word in telling_words(question):
-            if word in names:
-                continue  # in a talk, a name is mostly said by the other one: "Hey Anna!"
-            positions = self._index.postings(kind, word)
-            if positions is None:
-                continue
-            idf = math.log(1 + (count - len(positions) + 0.5) / (len(positions) + 0.5))
-            rarity += idf
-            # Messages are short: a word counts once, which is what makes postings without frequencies enough.
-            lexical[positions] += idf * 2.2 / (1.3 + 0.9 * rows.length[positions] / usual)
-            overlap[positions] += idf
-        if kind == "message":
-            dense, lexical = _with_neighbours(rows, cosine - np.float32(_UNRELATED)), _with_neighbours(rows, lexical)
-        else:
-            dense = cosine - np.float32(_UNRELATED)
-        total = dense * np.float32(_MEANING)
-        lexical *= np.float32(_WORDS / (float(lexical.max()) + _ENOUGH_WORDS))
-        total += lexical
-        if kind == "message" and len(names) == 1:
-            total += np.float32(_SPEAKER) * np.isin(rows.speaker, self._speakers(names))
-        elif speaks_of_owner(question):
-            total += np.float32(_SPEAKER) * (rows.role == OWNER)
-        if kind == "message":
-            total -= np.float32(_ASKING) * rows.ends_asking
-        np.copyto(total, -np.inf, where=~rows.live)
-        return _Scored(total, cosine, overlap / rarity if rarity else overlap)
+        asked = self._asked("message", rows, question)
+        overlap = ranking.overlap(len(rows), asked)
+        words = ranking.squashed(ranking.lexical(rows, asked))
+        places = _short_list(rows, cosine, words, allowed, max(_SHORT_LIST, limit * 2))
+        found = self._features(rows, places, question, meaning, cosine=cosine, words=words, asked=asked)
+        total = np.full(len(rows), -np.inf, np.float32)
+        total[places] = ranking.score(found, self.weights)
+        return _Scored(total, cosine, overlap)
+
+    def _features(
+        self,
+        rows: Rows,
+        places: np.ndarray,
+        question: str,
+        meaning: np.ndarray,
+        *,
+        cosine: np.ndarray,
+        words: np.ndarray,
+        asked: Asked,
+    ) -> np.ndarray:
+        exact = cosine[places] = rows.vectors.exact(places, meaning)
+        return ranking.features(
+            rows,
+            places,
+            cosine=cosine,
+            words=words,
+            asked=asked,
+            keys=self._passages.cosines(rows.ids[places], exact, meaning),
+            speaks=self._speaks(rows, places, question, self._named(question)),
+        )
+
+    def _score_facts(self, rows: Rows, question: str, meaning: np.ndarray, *, shown: bool) -> _Scored:
+        """Facts stand alone. Those of other conversations still count for the messages they were taken from."""
+        cosine = rows.vectors.cosines(meaning)
+        asked = self._asked("fact", rows, question)
+        overlap = ranking.overlap(len(rows), asked)
+        weights = self.weights
+        total = (weights.sentence + weights.window) * cosine + weights.coverage * overlap
+        if speaks_of_owner(question):
+            total += np.float32(weights.speaker)
+        np.copyto(total, -np.inf, where=~rows.live | (not shown))
+        return _Scored(total, cosine, overlap)
+
+    def _asked(self, kind: Kind, rows: Rows, question: str) -> Asked:
+        names = self._named(question)  # in a talk, a name is mostly said by the other one: "Hey Anna!"
+        words = [word for word in telling_words(question) if word not in names]
+        related = kind == "message" and self.weights.related > 0
+        return ranking.look_up(self._index, kind, len(rows), words, related=related)
+
+    def _speaks(self, rows: Rows, places: np.ndarray, question: str, names: set[str]) -> np.ndarray:
+        if len(names) == 1:
+            return np.isin(rows.speaker[places], self._speakers(names))
+        if speaks_of_owner(question):
+            return np.asarray(rows.role[places] == OWNER)
+        return np.zeros(len(places), bool)
 
     def _named(self, question: str) -> set[str]:
         """The words of the question that name somebody who speaks in memory."""
@@ -237,18 +279,20 @@ class Recall:
         )
 
 
-def _with_neighbours(rows: Rows, scores: np.ndarray) -> np.ndarray:
-    """Each score with a share of those around it in the same talk; all of it almost when the one before asked."""
-    before, after, two_before, two_after, asked = rows.around()
-    padded = np.append(scores, np.float32(0))  # the row after the last is nobody
-    result: np.ndarray = padded[two_before]
-    result += padded[two_after]
-    result *= np.float32(_TWO_AWAY)
-    share = asked * np.float32(_BEFORE_QUESTION - _BEFORE) + np.float32(_BEFORE)
-    result += share * padded[before]
-    result += np.float32(_AFTER) * padded[after]
-    result += scores
-    return result
+def _short_list(rows: Rows, cosine: np.ndarray, words: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
+    """Positions, in ascending order, of what is worth a closer look: the best by meaning, by words and by both, and
+    what was said right before and after them, where the answer may be."""
+    if len(rows) <= count * 4:
+        return np.flatnonzero(allowed)
+    both = 6 * cosine + words
+    best = [_best(scores, count) for scores in (cosine, both)]
+    best.append([place for place in _best(words, count) if words[place] > 0])
+    places = np.array([place for each in best for place in each], np.int64)
+    around = [rows.before[places], rows.after[places]]
+    around.append(np.where(around[1] >= 0, rows.after[around[1]], -1))
+    places = np.unique(np.concatenate((places, *around)))
+    places = places[places >= 0]
+    return np.asarray(places[allowed[places]])
 
 
 def _best(scores: np.ndarray, count: int) -> list[int]:
@@ -265,15 +309,6 @@ def _best(scores: np.ndarray, count: int) -> list[int]:
         places = np.concatenate((inside, places[blocks * _BLOCK :]))
     top = places[np.argpartition(scores[places], -count)[-count:]]
     return [int(i) for i in top[np.argsort(-scores[top], kind="stable")] if np.isfinite(scores[i])]
-
-
-def _refined(rows: Rows, scored: _Scored, meaning: np.ndarray, best: list[int]) -> list[int]:
-    """The ids of the best rows, their cosines exact from here on."""
-    places = np.array(best, np.int64)
-    exact = rows.vectors.exact(places, meaning)
-    scored.total[places] += np.float32(_MEANING) * (exact - scored.cosine[places])
-    scored.cosine[places] = exact
-    return [int(id) for id in rows.ids[places]]
 
 
 def _holds(fact: Fact, moment: datetime) -> bool:

@@ -224,6 +224,36 @@ def m0003_levels(db: Database) -> None:
 
 
 @migrations()
+def m0004_passages(db: Database) -> None:
+    """Further keys of a message: its sentences, and it with what it replies to.
+
+    A message that is forgotten takes its keys along (the foreign key), and a reply loses the key that holds what it
+    replied to (triggers, whoever removes it).
+    """
+    db.executescript(
+        """
+        CREATE TABLE passages (
+            message_id INTEGER PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
+            windows INTEGER NOT NULL,             -- 1: the first vector is of the message with what it replies to
+            vectors BLOB NOT NULL                 -- each a float32 factor and 384 eight-bit numbers
+        );
+        CREATE TRIGGER passages_of_changed AFTER UPDATE OF text ON messages BEGIN
+            DELETE FROM passages WHERE message_id = new.id;
+            UPDATE passages SET windows = 0, vectors = substr(vectors, 389)
+                WHERE windows = 1 AND message_id IN (SELECT id FROM messages WHERE parent_id = new.id);
+        END;
+        CREATE TRIGGER passages_of_moved AFTER UPDATE OF parent_id ON messages BEGIN
+            UPDATE passages SET windows = 0, vectors = substr(vectors, 389) WHERE windows = 1 AND message_id = new.id;
+        END;
+        CREATE TRIGGER passages_of_orphans BEFORE DELETE ON messages BEGIN
+            UPDATE passages SET windows = 0, vectors = substr(vectors, 389)
+                WHERE windows = 1 AND message_id IN (SELECT id FROM messages WHERE parent_id = old.id);
+        END;
+        """
+    )
+
+
+@migrations()
 def m0005_retention(db: Database) -> None:
     """What retention rules forgot: how much and when, never what."""
     db.executescript(
