@@ -228,3 +228,21 @@ def test_two_processes_at_once_both_remember(own_home: Path) -> None:
     said = " ".join(found["text"] for found in as_json("memory", "list"))
     assert "Biscuit" in said
     assert "Misty" in said
+
+
+def test_a_conflict_is_listed_shown_and_settled() -> None:
+    first = as_json("memory", "add", "My birthday is on 3 May.")[0]["id"]
+    second = as_json("memory", "add", "My birthday is on 5 May.")[0]["id"]
+    (conflict,) = as_json("memory", "list", "--conflicts")
+    assert (conflict["older"]["id"], conflict["newer"]["id"]) == (first, second)
+    assert as_json("memory", "show", first)["conflicts"] == [conflict]
+    assert run("memory", "settle", conflict["id"], "f99").exit_code == 2
+    assert as_json("memory", "settle", conflict["id"], second) == {"settled": conflict["id"], "holds": second}
+    assert as_json("memory", "list", "--conflicts") == []
+    assert [fact["id"] for fact in as_json("memory", "list")] == [second]
+
+
+def test_lists_of_their_own_are_not_mixed_and_may_be_empty() -> None:
+    assert as_json("memory", "list", "--episodes") == []
+    assert run("memory", "list", "--episodes", "--conflicts").exit_code == 2
+    assert run("memory", "show", "e1").exit_code != 0

@@ -224,7 +224,7 @@ def test_what_the_model_makes_up_is_thrown_away(answer: Any) -> None:
         ),
         (
             "My cat is called [bold]Zed[/bold]",
-            "The user's cat is called [bold]Zed[/bold].",
+            "The user's cat is called Zed.",
             "The user's cat is called Zed[.",
         ),
     ],
@@ -319,3 +319,16 @@ def test_what_is_said_of_somebody_else_is_not_taken_for_the_owners() -> None:
     model = ScriptedModel(["The user is afraid of the hoover."])
     told = "My dog is called Biscuit and he is afraid of the hoover."
     assert facts(told, model) == ["The user's dog is called Biscuit."]
+
+
+@pytest.mark.parametrize(
+    ("told", "fact"),
+    [
+        ("My name is [bold]Rosalind[/bold].", "The user's name is Rosalind."),
+        ("I live in <b>Leeds</b>.", "The user lives in Leeds."),
+        ("My dog is called **Biscuit**.", "The user's dog is called Biscuit."),
+    ],
+)
+def test_markup_is_no_part_of_a_fact(told: str, fact: str) -> None:
+    message = Message(1, 1, None, "owner", "", told, datetime(2026, 3, 3, tzinfo=UTC))
+    assert [draft.text for draft in extract(message)] == [fact]

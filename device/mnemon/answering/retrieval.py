@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,11 @@ RECALLED_HERE = 4
 """Memories of the conversation itself that are looked at besides."""
 CORRECTED = 0.95
 """What was corrected for a like question bears on this one more than anything that is only found by its words."""
+ASKED_BY_NAME = 0.90
+_BY_NAME = (
+    ("nickname", re.compile(r"\b(?:call me|my nickname|i go by|known as)\b", re.IGNORECASE)),
+    ("name", re.compile(r"\bmy (?:first |full )?name\b|\bam i called\b|\bcall me\b", re.IGNORECASE)),
+)
 _QUESTION_BEFORE = 4  # messages back: the question, its answer, and one more of each
 _RANK: dict[Strength, int] = {"none": 0, "weak": 1, "strong": 2}
 
@@ -42,10 +48,30 @@ def gather(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evi
 
 
 def _look_up(memory: Memory, kept: Memory, asked: Asked, question: Message) -> Evidence:
-    recalled = _corrected(memory, asked, question, _recall(memory, kept, asked, question))
+    recalled = _asked_by_name(memory, asked, _recall(memory, kept, asked, question))
+    recalled = _corrected(memory, asked, question, recalled)
     found = history.of_the_time(memory, asked, recalled)
     evidence = weigh(asked, found, conversation_id=question.conversation_id)
     return history.other_side(memory, asked, evidence)
+
+
+def _asked_by_name(memory: Memory, asked: Asked, recalled: list[Recalled]) -> list[Recalled]:
+    """``recalled`` led by the one fact that "What is my name?" or "What do people call me?" asks for.
+
+    Both are among the shortest of questions, whose cosine with a longer message says little; and both are told in one
+    breath, so that the fact and not the message answers.
+    """
+    wanted = [attribute for attribute, asks in _BY_NAME if asks.search(asked.text)]
+    if not wanted or not asked.asks or asked.past:
+        return recalled
+    known = [fact for fact in memory.facts.list(subject="user") if fact.source_id is not None]
+    held = [fact for attribute in wanted for fact in known if fact.attribute == attribute]
+    if not held:
+        return recalled
+    message = memory.messages.get(held[0].source_id or 0)
+    score = max((one.score for one in recalled), default=0.0)
+    first = replace(history.as_recalled(memory, message, score=score, cosine=ASKED_BY_NAME), facts=(held[0],))
+    return [first, *(one for one in recalled if one.id != first.id)]
 
 
 def _corrected(memory: Memory, asked: Asked, question: Message, recalled: list[Recalled]) -> list[Recalled]:

@@ -133,6 +133,8 @@ _BREAK = re.compile(
     re.IGNORECASE,
 )
 
+_MARKUP = re.compile(r"\[(?P<tag>[a-z]+)\](?P<words>[^\[\]]*)\[/(?P=tag)?\]")
+
 # "My wife Sue and I moved" is one clause: the "and" must not break it.
 _TOGETHER = re.compile(r"^((?:my|our) [\w-]+(?: [A-Z]\w+)?|me|[A-Z]\w+),? and (?:I|me)\b(?= (?!am\b))", re.IGNORECASE)
 
@@ -199,6 +201,8 @@ def without_openers(text: str) -> str:
 def _split(text: str) -> list[str]:
     text = text[:MAX_CHARACTERS].replace("\x00", " ")
     text = re.sub(r"```.*?(?:```|\Z)", "\n", text, flags=re.DOTALL)
+    text = _MARKUP.sub(r"\g<words>", text)
+    text = re.sub(r"</?[a-z][a-z0-9]{0,9}>|\*\*|__", "", text)
     lines = [line for line in text.splitlines() if not line.lstrip().startswith((">", "    "))]
     found: list[str] = []
     for line in lines:
