@@ -157,7 +157,7 @@ class Recall:
         places = _short_list(rows, cosine, words, allowed, max(_SHORT_LIST, limit * 2))
         found = self._features(rows, places, question, meaning, cosine=cosine, words=words, asked=asked)
         total = np.full(len(rows), -np.inf, np.float32)
-        total[places] = ranking.score(found, self.weights)
+        total[places] = ranking.score(found, self._weights(question))
         return _Scored(total, cosine, overlap)
 
     def _features(
@@ -187,12 +187,15 @@ class Recall:
         cosine = rows.vectors.cosines(meaning)
         asked = self._asked("fact", rows, question)
         overlap = ranking.overlap(len(rows), asked)
-        weights = self.weights
+        weights = self._weights(question)
         total = (weights.sentence + weights.window) * cosine + weights.coverage * overlap
         if speaks_of_owner(question):
             total += np.float32(weights.speaker)
         np.copyto(total, -np.inf, where=~rows.live | (not shown))
         return _Scored(total, cosine, overlap)
+
+    def _weights(self, question: str) -> Weights:
+        return ranking.for_question(self.weights, names_a_speaker=bool(self._named(question)))
 
     def _asked(self, kind: Kind, rows: Rows, question: str) -> Asked:
         names = self._named(question)  # in a talk, a name is mostly said by the other one: "Hey Anna!"
