@@ -47,7 +47,7 @@ def old_home(home: Home, applied: int) -> dict[int, str]:
     else:
         migrations.apply(db)
     connection.execute("INSERT INTO conversations (title, created_at, updated_at) VALUES ('talk', 1, 1)")
-    texts = {1: "Words from long ago.", 2: "More of them."}
+    texts = {1: "Words from long ago.", 2: "The second telling speaks of Bristol."}
     for id, text in texts.items():
         connection.execute(
             "INSERT INTO messages (id, conversation_id, role, text, said_at, status)"
