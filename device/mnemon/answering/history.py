@@ -25,7 +25,7 @@ Links: TypeAlias = Callable[[Iterable[int]], dict[int, list[int]]]
 
 _LONGEST = 20
 # A later message that tells of a change and has no other message it fits better may be about the best memory: said
-# with it, as something that may be so. Below this the two have nothing in common (docs/measured.md).
+# with it, as something that may be so. Below this the two have nothing in common.
 _MAY_BE = 0.12
 _SURE = 0.45
 _BOTH, _AS_NEAR = 0.40, 0.12
