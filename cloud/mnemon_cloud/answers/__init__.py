@@ -1,0 +1,1 @@
+"""Hard questions: who may ask now, the engine that answers, and the stream back."""

@@ -1,0 +1,212 @@
+"""The ``Answers`` service: one question from its bytes to the last word of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from mnemon_cloud import logs
+from mnemon_cloud.answers.admission import Admission
+from mnemon_cloud.answers.engines import Engine, Finish, Role, Sampling
+from mnemon_cloud.answers.quotas import Quotas
+from mnemon_cloud.answers.sealing_keys import SealingKeys
+from mnemon_cloud.errors import CallRefusedError, EngineError, Reason
+from mnemon_cloud.interceptors import caller
+from mnemon_cloud.metrics import Metrics
+from mnemon_cloud.settings import Settings
+from mnemon_protos.encoding import WireError
+from mnemon_protos.sealing import open_question, seal_response
+from mnemon_protos.signing import REQUEST_ID_BYTES
+from mnemon_protos.v1 import answers_pb2 as pb
+from mnemon_protos.v1.answers_pb2_grpc import AnswersServicer
+
+_ROLES: dict[int, Role] = {pb.ROLE_SYSTEM: "system", pb.ROLE_USER: "user", pb.ROLE_ASSISTANT: "assistant"}
+_MOST_MESSAGES = 1000
+_FINISH = {Finish.STOP: pb.FINISH_REASON_STOP, Finish.LENGTH: pb.FINISH_REASON_LENGTH}
+
+
+class _Outgoing:
+    """The stream back: sealed when the question was, and never waiting for a reader for ever."""
+
+    def __init__(self, context: Any, reply_key: bytes, patience: float) -> None:
+        self._context = context
+        self._reply_key = reply_key
+        self._patience = patience
+        self._position = 0
+
+    async def send(self, response: pb.AskResponse) -> None:
+        if self._reply_key:
+            response = seal_response(response, reply_key=self._reply_key, position=self._position)
+        self._position += 1
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._context.write(response)
+        except TimeoutError as error:
+            raise CallRefusedError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.SLOW_READER, "The answer was not read."
+            ) from error
+
+
+class AnswersService(AnswersServicer):
+    """Answers questions.
+
+    Args:
+        engine: What answers.
+        settings: Limits.
+        quotas: The devices' allowances.
+        keys: To what questions are sealed.
+        metrics: Where waiting, answering and tokens are counted.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: Settings, quotas: Quotas, keys: SealingKeys, metrics: Metrics
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._quotas = quotas
+        self._keys = keys
+        self._metrics = metrics
+        self._running: dict[tuple[bytes, bytes], asyncio.Task[Any]] = {}
+        self._replaced: set[asyncio.Task[Any]] = set()
+        self.admission = Admission(
+            places=engine.places,
+            queue=settings.limits.queue,
+            per_device=settings.limits.answers_per_device,
+            metrics=metrics,
+        )
+
+    async def GetSealingKey(self, request: pb.GetSealingKeyRequest, context: Any) -> pb.GetSealingKeyResponse:
+        """The key to seal questions to now."""
+        return self._keys.current()
+
+    async def Ask(self, request: pb.AskRequest, context: Any) -> None:  # type: ignore[override]
+        """Answer one question; a newer call with the same request id takes its place."""
+        device = caller()
+        if len(request.request_id) != REQUEST_ID_BYTES:
+            raise _invalid("The request id must have 16 bytes.")
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # coroutines run in tasks
+        name = (device.id, request.request_id)
+        older = self._running.get(name)
+        if older is not None:
+            self._replaced.add(older)
+            older.cancel()
+            await asyncio.wait([older], timeout=5)
+        self._running[name] = task
+        try:
+            async with asyncio.timeout(self._settings.server.max_call_seconds):
+                await self._ask(device.id, request, context)
+        except asyncio.CancelledError:
+            if task not in self._replaced:
+                raise
+            task.uncancel()
+            raise CallRefusedError(
+                grpc.StatusCode.ABORTED, Reason.REPLACED, "The same question was asked again."
+            ) from None
+        except TimeoutError as error:
+            raise CallRefusedError(
+                grpc.StatusCode.DEADLINE_EXCEEDED, Reason.TOO_LONG, "The answer took too long."
+            ) from error
+        finally:
+            self._replaced.discard(task)
+            if self._running.get(name) is task:
+                del self._running[name]
+
+    async def _ask(self, device_id: bytes, request: pb.AskRequest, context: Any) -> None:
+        question, reply_key = self._opened(device_id, request)
+        arrived = time.perf_counter()
+        messages = _messages(question)
+        temperature = question.temperature if question.HasField("temperature") else self._settings.engine.temperature
+        if not 0 <= temperature <= 2:  # also refuses what is not a number
+            raise _invalid("The temperature must lie between 0 and 2.")
+        outgoing = _Outgoing(context, reply_key, self._settings.limits.slow_reader_seconds)
+        async with self.admission.place(device_id):
+            try:
+                prompt = await self._engine.prepare(messages)
+            except EngineError as error:
+                raise _invalid("The model cannot take this conversation.") from error
+            room = self._engine.window - prompt.tokens
+            if room < 1:
+                raise CallRefusedError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    Reason.TOO_LONG,
+                    f"The question has {prompt.tokens} tokens and the model's window {self._engine.window}.",
+                )
+            allowed = min(room, self._settings.limits.answer_tokens)
+            sampling = Sampling(
+                min(question.max_tokens or allowed, allowed),
+                temperature,
+                question.seed if question.HasField("seed") else None,
+            )
+            reservation = await self._quotas.reserve(device_id, prompt.tokens + sampling.max_tokens)
+            produced = 0
+            finish: Finish | None = None
+            try:
+                await outgoing.send(pb.AskResponse(started=pb.Started(model=self._engine.model)))
+                async with aclosing(self._engine.answer(prompt, sampling)) as pieces:
+                    async for piece in pieces:
+                        if not produced:
+                            self._metrics.first_token.observe(time.perf_counter() - arrived)
+                        produced += piece.tokens
+                        finish = piece.finish
+                        if piece.text:
+                            await outgoing.send(pb.AskResponse(delta=pb.Delta(text=piece.text)))
+            except EngineError as error:
+                logs.failure("engine-failed", error)
+                raise CallRefusedError(
+                    grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=5
+                ) from error
+            finally:
+                # Shielded: a call that is cancelled while it settles must not keep what it did not use.
+                await asyncio.shield(reservation.settle(prompt.tokens + produced))
+                self._metrics.tokens.labels("question").inc(prompt.tokens)
+                self._metrics.tokens.labels("answer").inc(produced)
+        if finish is None:
+            raise CallRefusedError(grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=5)
+        finished = pb.Finished(
+            reason=_FINISH[finish],
+            prompt_tokens=prompt.tokens,
+            answer_tokens=produced,
+            quota_left=await self._quotas.left(device_id),
+        )
+        await outgoing.send(pb.AskResponse(finished=finished))
+
+    def _opened(self, device_id: bytes, request: pb.AskRequest) -> tuple[pb.Question, bytes]:
+        """The question, and the key its answer is sealed with (empty for an open one)."""
+        kind = request.WhichOneof("payload")
+        if kind == "question":
+            return request.question, b""
+        if kind != "sealed":
+            raise _invalid("There is no question.")
+        key = self._keys.find(request.sealed.key_id)
+        if key is None:
+            raise CallRefusedError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                Reason.SEALING,
+                "The sealing key is not known here; fetch the new one.",
+            )
+        try:
+            payload = open_question(
+                request.sealed.ciphertext, key, device_id=device_id, request_id=request.request_id
+            )
+        except WireError as error:
+            raise _invalid("The sealed question cannot be opened.") from error
+        return payload.question, payload.reply_key
+
+
+def _messages(question: pb.Question) -> list[tuple[Role, str]]:
+    if not 1 <= len(question.messages) <= _MOST_MESSAGES:
+        raise _invalid(f"A conversation has 1 to {_MOST_MESSAGES} messages.")
+    if any(m.role not in _ROLES for m in question.messages):
+        raise _invalid("A message has no role this server knows.")
+    if question.messages[-1].role != pb.ROLE_USER or not question.messages[-1].text.strip():
+        raise _invalid("The last message must be the user's, with words in it.")
+    return [(_ROLES[m.role], m.text) for m in question.messages]
+
+
+def _invalid(message: str) -> CallRefusedError:
+    return CallRefusedError(grpc.StatusCode.INVALID_ARGUMENT, Reason.INVALID, message)

@@ -1,0 +1,1 @@
+"""Devices: how one gets in, proves itself at each call, changes its key and leaves."""
