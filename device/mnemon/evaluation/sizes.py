@@ -73,9 +73,10 @@ def questions(count: int) -> list[str]:
 
 
 def fill(path: Path, size: int) -> None:
-    """Make an encrypted store of ``size`` messages of the owner's with their vectors."""
+    """Make an encrypted store of ``size`` messages of the owner's with their vectors, the further keys included."""
     import numpy as np
 
+    from mnemon.memory.passages import packed
     from mnemon.memory.store import Store
 
     with Store.open(path, _KEY) as store, store.transaction():
@@ -90,6 +91,10 @@ def fill(path: Path, size: int) -> None:
             store.execute_many(
                 "INSERT INTO vectors (kind, ref, vector) VALUES ('message', ?, ?)",
                 [(id, vector.tobytes()) for id, vector in zip(batch.ids, vectors, strict=True)],
+            )
+            store.execute_many(  # as a message of two sentences has them that replies to another
+                "INSERT INTO passages (message_id, windows, vectors) VALUES (?, 1, ?)",
+                [(id, key * 3) for id, key in zip(batch.ids, packed(batch.vectors), strict=True)],
             )
 
 

@@ -101,10 +101,10 @@ class Passages:
             of_message = [f"{before} {text}"] * joined + parts
             keys.append((id, parent, joined, len(of_message)))
             texts += of_message
-        packed = _packed(self._embedder.embed(texts))
+        in_bytes = packed(self._embedder.embed(texts))
         values, start = [], 0
         for id, parent, joined, count in keys:
-            values.append((id, joined, b"".join(packed[start : start + count]), parent))
+            values.append((id, joined, b"".join(in_bytes[start : start + count]), parent))
             start += count
         with self._store.transaction():
             self._store.execute_many(
@@ -126,7 +126,8 @@ def replies(before: str | None, to: tuple[str | None, str | None], by: tuple[str
     return to[0] != "assistant" or before.rstrip().endswith("?")
 
 
-def _packed(vectors: np.ndarray) -> list[bytes]:
+def packed(vectors: np.ndarray) -> list[bytes]:
+    """Each row of float32 as its factor and its numbers in eight bits, as it lies in the file."""
     scales = np.maximum(np.abs(vectors).max(axis=1, initial=0.0), 1e-9).astype(np.float32) / np.float32(127)
     rows = np.rint(vectors / scales[:, None]).astype(np.int8)
     return [scale.tobytes() + row.tobytes() for scale, row in zip(scales, rows, strict=True)]

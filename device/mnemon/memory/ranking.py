@@ -38,8 +38,7 @@ class Weights:
         words_two_away: The same of the messages two before and two after.
         coverage: Share in [0, 1] of the question's words, by rarity, said in the message or next to it.
         coverage_own: What ``coverage`` counts for when the question names nobody who speaks in memory. People ask for
-            what they told themselves in other words than they told it in: among 7,000 other notes the full weight
-            takes the right one from the first ten in 22 of 100 questions (docs/recall.md).
+            what they told themselves in other words than they told it in, so that shared words mislead there.
         related: Whether words of nearly the same meaning count for ``coverage`` (1) or not (0).
         speaker: Said by the one the question names, or by the owner where it says "my".
         asking: Ends with a question.
