@@ -205,9 +205,14 @@ def test_a_session_counts_once_where_its_first_turn_is() -> None:
     found = ["a1", "a2", "b1", "b1", "a1", "c1"]
     tally.add(question, sample, found, 2.0)
     figures = tally.report()
-    assert figures["turn"]["recall"] == {"1": 0.0, "5": 0.5, "10": 1.0, "25": 1.0, "50": 1.0}
-    assert figures["session"]["recall"] == {"1": 0.0, "5": 1.0, "10": 1.0, "25": 1.0, "50": 1.0}
-    assert figures["turn"]["by_category"]["1"]["questions"] == 1
+    assert (
+        figures["levels"]["turn"]["recall"]
+        == figures["recall"]
+        == {"1": 0.0, "5": 0.5, "10": 1.0, "25": 1.0, "50": 1.0}
+    )
+    assert figures["levels"]["session"]["recall"] == {"1": 0.0, "5": 1.0, "10": 1.0, "25": 1.0, "50": 1.0}
+    assert figures["levels"]["turn"]["by_category"]["1"]["questions"] == 1
+    assert figures["by_category"]["1"] == {"questions": 1, "recall": 1.0}
     assert figures["ms"] == {"p50": 2.0, "p95": 2.0}
 
 
@@ -222,8 +227,9 @@ def test_the_command_finds_what_was_said(name: str, tmp_path: Path) -> None:
     figures = json.loads(done.stdout)
     level = {"locomo": "turn", "longmemeval": "session", "perltqa": "memory"}[name]
     assert figures["samples"] == 1
-    assert figures["questions"] == figures[level]["questions"] == {"locomo": 2, "longmemeval": 1, "perltqa": 4}[name]
-    assert figures[level]["recall"]["50"] == 1.0
+    asked = {"locomo": 2, "longmemeval": 1, "perltqa": 4}[name]
+    assert figures["questions"] == figures["levels"][level]["questions"] == asked
+    assert figures["levels"][level]["recall"]["50"] == 1.0
     assert f"| {level} | questions | @1 |" in table.read_text("utf-8")
     assert ElementTree.fromstring(plot.read_text("utf-8")).tag.endswith("svg")
 

@@ -7,13 +7,11 @@ from typing import Any
 
 from mnemon.evaluation.plot import line_chart
 
-_NOT_LEVELS = ("samples", "questions", "ms")
-
 
 def recall_tables(figures: dict[str, Any]) -> str:
     """Recall at every depth, together and by category: a Markdown table for each level of the data."""
     parts = []
-    for level, found in _levels(figures):
+    for level, found in figures["levels"].items():
         depths = list(found["recall"])
         rows = [[name, _count(row["questions"]), *_shares(row, depths)] for name, row in _curves(found)]
         parts.append(table([level, "questions", *(f"@{k}" for k in depths)], rows))
@@ -24,7 +22,7 @@ def recall_tables(figures: dict[str, Any]) -> str:
 
 def recall_chart(figures: dict[str, Any]) -> str:
     """Recall over depth, a curve for each category: an SVG document for the first level of the data."""
-    level, found = next(_levels(figures))
+    level, found = next(iter(figures["levels"].items()))
     lines = {name: list(row["recall"].values()) for name, row in _curves(found)}
     depths = [float(k) for k in found["recall"]]
     return line_chart(
@@ -57,10 +55,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; the first column is words, the others are figures."""
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""])
-
-
-def _levels(figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((name, found) for name, found in figures.items() if name not in _NOT_LEVELS)
 
 
 def _curves(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

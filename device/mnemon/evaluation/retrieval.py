@@ -23,6 +23,7 @@ from mnemon.paths import Home
 from mnemon.settings import MemorySettings
 
 DEPTHS = (1, 5, 10, 25, 50)
+_BY_CATEGORY = "10"
 _INDEX_BATCH = 64
 
 Progress = Callable[[int, int], None]
@@ -33,9 +34,9 @@ def run(samples: Iterable[Sample], *, progress: Progress | None = None) -> dict[
     """Save every sample and ask its questions.
 
     Returns:
-        ``samples`` and ``questions`` (how many were asked), for each level of the data (``turn``, ``session``,
-        ``memory``) ``questions``, ``recall`` at 1, 5, 10, 25 and 50 and ``by_category`` (the same for each), and
-        ``ms`` (p50 and p95 of one search, the question's embedding included).
+        ``samples`` and ``questions`` (how many were asked); ``recall`` at 1, 5, 10, 25 and 50 and ``by_category``
+        (how many, and recall@10) at the finest level of the data; the same at all depths for each of its ``levels``
+        (``turn``, ``session``, ``memory``); and ``ms`` (p50 and p95 of one search, its embedding included).
     """
     tally = Tally()
     count = expected = 0
@@ -95,7 +96,18 @@ class Tally:
             by_category = {name: _means(categories[name]) for name in sorted(categories)}
             levels[level] = {**_means(together), "by_category": by_category}
         ms = {"p50": round(percentile(self._ms, 0.5), 2), "p95": round(percentile(self._ms, 0.95), 2)}
-        return {"questions": self.questions, **levels, "ms": ms}
+        finest = next(iter(levels.values()), {**_means([]), "by_category": {}})
+        by_category = {
+            name: {"questions": found["questions"], "recall": found["recall"][_BY_CATEGORY]}
+            for name, found in finest["by_category"].items()
+        }
+        return {
+            "questions": self.questions,
+            "recall": finest["recall"],
+            "by_category": by_category,
+            "levels": levels,
+            "ms": ms,
+        }
 
 
 def _means(found: list[dict[int, float]]) -> dict[str, Any]:
