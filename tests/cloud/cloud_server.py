@@ -147,8 +147,8 @@ async def text_of(call: Any) -> str:
 async def status_of(call: Any) -> grpc.aio.AioRpcError:
     """The error a call ends with; fails when it ends well."""
     try:
-        if hasattr(call, "__aiter__"):
-            async for _ in call:
+        if hasattr(call, "read"):
+            while await call.read() is not grpc.aio.EOF:
                 pass
         else:
             await call

@@ -1,4 +1,4 @@
-"""Who cannot show who they are gets one and the same refusal; who misbehaves is cut off; the others notice nothing."""
+"""Who cannot show who they are gets one and the same refusal; who misbehaves is cut off; others notice nothing."""
 
 from __future__ import annotations
 

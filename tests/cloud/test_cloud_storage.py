@@ -1,0 +1,182 @@
+"""The state keeps its promises: one suite, run against every implementation of the storage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from mnemon_cloud.errors import StorageError
+from mnemon_cloud.storage import Storage
+from mnemon_cloud.storage.sqlite import SqliteStorage
+
+Open: TypeAlias = Callable[[], Awaitable[Storage]]
+"""Opens the test's storage; a second one on the same state is another process."""
+
+HOUR = 3_600_000
+
+
+@pytest.fixture(params=["sqlite"])
+async def opener(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    opened: list[Storage] = []
+
+    async def sqlite() -> Storage:
+        opened.append(await SqliteStorage.open(tmp_path / "cloud.db"))
+        return opened[-1]
+
+    yield {"sqlite": sqlite}[request.param]
+    for storage in opened:
+        await storage.close()
+
+
+@pytest.fixture
+async def storage(opener: Open) -> Storage:
+    return await opener()
+
+
+async def enrolled(storage: Storage, key: bytes = b"k" * 32) -> bytes:
+    invite = os.urandom(16)
+    await storage.add_invite(invite, created_at_ms=0, expires_at_ms=HOUR)
+    device = await storage.redeem(invite, public_key=key, device_id=os.urandom(16), now_ms=1)
+    assert device is not None
+    return device
+
+
+async def test_an_invite_is_redeemed_once(storage: Storage) -> None:
+    await storage.add_invite(b"i" * 16, created_at_ms=0, expires_at_ms=HOUR)
+    assert await storage.redeem(b"i" * 16, public_key=b"a" * 32, device_id=b"1" * 16, now_ms=1) == b"1" * 16
+    assert await storage.redeem(b"i" * 16, public_key=b"b" * 32, device_id=b"2" * 16, now_ms=1) is None
+    # The same key again: the reply was lost.
+    assert await storage.redeem(b"i" * 16, public_key=b"a" * 32, device_id=b"3" * 16, now_ms=1) == b"1" * 16
+    (device,) = await storage.devices()
+    assert (device.id, device.public_key, device.revoked_at_ms) == (b"1" * 16, b"a" * 32, None)
+    (invite,) = await storage.invites()
+    assert invite.used_by == b"1" * 16
+
+
+async def test_a_used_invite_does_not_bring_back_a_revoked_device(storage: Storage) -> None:
+    await storage.add_invite(b"i" * 16, created_at_ms=0, expires_at_ms=HOUR)
+    await storage.redeem(b"i" * 16, public_key=b"a" * 32, device_id=b"1" * 16, now_ms=1)
+    assert await storage.revoke_device(b"1" * 16, by="operator", now_ms=2)
+    assert await storage.redeem(b"i" * 16, public_key=b"a" * 32, device_id=b"3" * 16, now_ms=3) is None
+
+
+@pytest.mark.parametrize("now", [HOUR, HOUR + 1])
+async def test_an_expired_invite_is_worthless(storage: Storage, now: int) -> None:
+    await storage.add_invite(b"i" * 16, created_at_ms=0, expires_at_ms=HOUR)
+    assert await storage.redeem(b"i" * 16, public_key=b"a" * 32, device_id=b"1" * 16, now_ms=now) is None
+
+
+async def test_a_revoked_or_unknown_invite_is_worthless(storage: Storage) -> None:
+    await storage.add_invite(b"i" * 16, created_at_ms=0, expires_at_ms=HOUR)
+    assert await storage.revoke_invite(b"i" * 16, now_ms=1)
+    assert not await storage.revoke_invite(b"i" * 16, now_ms=1)
+    for id in (b"i" * 16, b"u" * 16):
+        assert await storage.redeem(id, public_key=b"a" * 32, device_id=b"1" * 16, now_ms=1) is None
+
+
+async def test_a_key_belongs_to_one_device(storage: Storage) -> None:
+    await enrolled(storage)
+    await storage.add_invite(b"i" * 16, created_at_ms=0, expires_at_ms=HOUR)
+    assert await storage.redeem(b"i" * 16, public_key=b"k" * 32, device_id=b"2" * 16, now_ms=1) is None
+
+
+async def test_a_key_is_replaced_only_by_its_holder(storage: Storage) -> None:
+    device, other = await enrolled(storage), await enrolled(storage, b"o" * 32)
+    assert not await storage.replace_key(device, old=b"x" * 32, new=b"n" * 32, now_ms=1)
+    assert not await storage.replace_key(device, old=b"k" * 32, new=b"o" * 32, now_ms=1)
+    assert await storage.replace_key(device, old=b"k" * 32, new=b"n" * 32, now_ms=1)
+    await storage.revoke_device(other, by="device", now_ms=1)
+    assert not await storage.replace_key(other, old=b"o" * 32, new=b"p" * 32, now_ms=1)
+    found = await storage.device(device)
+    assert found is not None
+    assert found.public_key == b"n" * 32
+
+
+async def test_a_device_is_revoked_once_and_for_all_processes(opener: Open) -> None:
+    one, two = await opener(), await opener()
+    device = await enrolled(one)
+    assert await two.revoke_device(device, by="operator", now_ms=5)
+    assert not await one.revoke_device(device, by="operator", now_ms=6)
+    found = await one.device(device)
+    assert found is not None
+    assert found.revoked_at_ms == 5
+    assert not await one.revoke_device(b"u" * 16, by="operator", now_ms=6)
+
+
+async def test_a_nonce_is_claimed_once_by_all_processes_together(opener: Open) -> None:
+    one, two = await opener(), await opener()
+    claims = [s.claim_nonce(b"d" * 16, b"n" * 16, until_ms=HOUR, now_ms=0) for s in (one, two) * 10]
+    assert sum(await asyncio.gather(*claims)) == 1
+    assert await one.claim_nonce(b"e" * 16, b"n" * 16, until_ms=HOUR, now_ms=0)
+
+
+async def test_nonces_are_kept_as_long_as_they_matter_and_then_go(storage: Storage) -> None:
+    assert await storage.claim_nonce(b"d" * 16, b"n" * 16, until_ms=100, now_ms=0)
+    assert not await storage.claim_nonce(b"d" * 16, b"n" * 16, until_ms=100, now_ms=100)
+    assert await storage.claim_nonce(b"d" * 16, b"n" * 16, until_ms=300, now_ms=101)
+
+
+async def test_an_allowance_is_never_overdrawn_however_many_ask(opener: Open) -> None:
+    one, two = await opener(), await opener()
+    taken = await asyncio.gather(*(s.reserve(b"d" * 16, 7, 30, limit=100) for s in (one, two) * 10))
+    assert sum(taken) == 3
+    assert await one.used(b"d" * 16, 7) == 90
+    await two.give_back(b"d" * 16, 7, 25)
+    assert await one.used(b"d" * 16, 7) == 65
+    assert await one.reserve(b"d" * 16, 8, 100, limit=100)  # another day
+
+
+async def test_without_a_limit_use_is_counted_and_never_refused(storage: Storage) -> None:
+    assert await storage.reserve(b"d" * 16, 7, 10**12, limit=0)
+    assert await storage.used(b"d" * 16, 7) == 10**12
+    await storage.give_back(b"d" * 16, 7, 2 * 10**12)
+    assert await storage.used(b"d" * 16, 7) == 0
+
+
+async def test_the_audit_tells_who_came_and_went(storage: Storage) -> None:
+    device = await enrolled(storage)
+    await storage.replace_key(device, old=b"k" * 32, new=b"n" * 32, now_ms=2)
+    await storage.revoke_device(device, by="device", now_ms=3)
+    await storage.revoke_device(device, by="device", now_ms=4)
+    events = [(entry.event, entry.subject) for entry in await storage.audit()]
+    assert [e for e, _ in events] == ["device-revoked-by-device", "key-rotated", "device-enrolled", "invite-created"]
+    assert [s for _, s in events[:3]] == [device] * 3
+    assert len(await storage.audit(limit=1)) == 1
+
+
+async def test_what_was_acknowledged_is_there_after_a_restart(opener: Open) -> None:
+    storage = await opener()
+    device = await enrolled(storage)
+    await storage.close()
+    await storage.close()
+    again = await opener()
+    assert [d.id for d in await again.devices()] == [device]
+    with pytest.raises(StorageError):
+        await storage.check()
+
+
+async def test_sqlite_refuses_damaged_and_newer_files(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(os.urandom(8192))
+    with pytest.raises(StorageError):
+        await SqliteStorage.open(damaged)
+    newer = tmp_path / "newer.db"
+    await (await SqliteStorage.open(newer)).close()
+    db = sqlite3.connect(newer)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StorageError, match="newer"):
+        await SqliteStorage.open(newer)
+
+
+async def test_the_sqlite_file_is_closed_to_others(tmp_path: Path) -> None:
+    storage = await SqliteStorage.open(tmp_path / "cloud.db")
+    await enrolled(storage)
+    assert {p.stat().st_mode & 0o077 for p in tmp_path.glob("cloud.db*")} == {0}
+    await storage.close()
