@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mnemon.errors import TransferError
 from mnemon.memory import sealing
+from mnemon.memory.facts import EDITED
 from mnemon.memory.memory import Memory
 from mnemon.memory.transfer import export, import_file
 from mnemon.profile import Profile
@@ -84,7 +85,7 @@ def filled(memory: Memory) -> Memory:
         origin="model",
         valid_from=DAY + timedelta(days=1),
     )
-    memory.facts.end(old.id, at=new.valid_from, superseded_by=new.id, reason="moved")
+    memory.facts.end(old.id, at=new.valid_from, superseded_by=new.id, reason=EDITED)
     memory.facts.add(
         "The user's cat is called Miso.",
         subject="cat",
@@ -143,6 +144,18 @@ def everything(memory: Memory) -> dict[str, Any]:
             for row in memory.store.rows("SELECT * FROM facts ORDER BY id")
         ],
         "profile": [(line.text, line.by_hand, [facts[f] for f in line.fact_ids]) for line in Profile(memory).lines()],
+        "changes": {(texts[a], texts[b]) for a, b in memory.store.tuples("SELECT older_id, newer_id FROM changes")},
+        "corrections": {
+            (*(texts[id] for id in row[:3]), row[3])
+            for row in memory.store.tuples(
+                "SELECT message_id, answer_id, question_id, created_at FROM corrections ORDER BY message_id"
+            )
+        },
+        "doubts": {
+            (facts[row[0]], facts[row[1]], *row[2:])
+            for row in memory.store.tuples("SELECT older_id, newer_id, found_at, settled_at FROM doubts")
+        },
+        "uses": {(facts[id], day) for id, day in memory.store.tuples("SELECT fact_id, day FROM fact_uses")},
     }
 
 
@@ -229,6 +242,94 @@ def test_a_round_trip_keeps_everything_and_twice_adds_nothing(filled: Memory, tm
         assert again.already_there == 7
         assert everything(other) == everything(filled)
     assert import_file(filled, path).messages == 0  # and into the memory it came from
+
+
+@pytest.fixture
+def tied(filled: Memory) -> Memory:
+    """With a message that changes another, a corrected answer, an open and a settled doubt, and facts in use."""
+    add, facts = filled.messages.add, filled.facts
+    talk = filled.messages.start("Cars", created_at=DAY)
+    older = add(talk.id, "owner", "I drive a red Fiesta.", said_at=DAY)
+    newer = add(talk.id, "owner", "The Fiesta is gone, a Corsa is here.", said_at=DAY + timedelta(days=9))
+    filled.changes.add(older.id, newer.id)
+    question = add(talk.id, "owner", "How many doors has it?", said_at=DAY + timedelta(days=10))
+    answer = add(talk.id, "assistant", "It has three.", said_at=DAY + timedelta(days=10), recalled=(newer.memory_id,))
+    filled.messages.update(question.id, context=f"Notes: {newer.text}")
+    put_right = add(talk.id, "owner", "No, it has five.", said_at=DAY + timedelta(days=10, seconds=9))
+    filled.corrections.add(put_right, answer)
+    born = [
+        facts.add(
+            f"The user's birthday is {day} May.",
+            attribute="birthday",
+            value=day,
+            origin="pattern",
+            source_id=older.id,
+        )
+        for day in ("3", "4", "5")
+    ]
+    filled.doubts.raise_between(born[0].id, born[1].id)
+    filled.doubts.raise_between(born[1].id, born[2].id)
+    filled.doubts.settle(filled.doubts.of_fact(born[2].id)[0].id, holds=None)
+    facts.rehearsal.use([born[0].id], DAY)
+    facts.rehearsal.use([born[0].id, born[1].id], DAY + timedelta(days=3))
+    return filled
+
+
+def test_changes_corrections_doubts_and_uses_travel(tied: Memory, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    export(tied, path)
+    with fresh() as other:
+        import_file(other, path)
+        assert everything(other) == everything(tied)
+        assert [len(everything(other)[kind]) for kind in ("changes", "corrections", "doubts", "uses")] == [1, 1, 2, 3]
+        assert len(other.doubts.open()) == 1  # the one that was settled is not asked about again
+        import_file(other, path)
+        assert everything(other) == everything(tied)
+
+
+def test_ties_to_what_was_forgotten_stay_away(tied: Memory, tmp_path: Path) -> None:
+    path = tmp_path / "before.jsonl"
+    export(tied, path)
+    ids = dict(tied.store.tuples("SELECT text, id FROM messages"))
+    tied.forget(f"m{ids['The Fiesta is gone, a Corsa is here.']}", f"m{ids['I drive a red Fiesta.']}")
+    with fresh() as other:
+        export(tied, tmp_path / "after", passphrase="words")
+        import_file(other, tmp_path / "after", passphrase=lambda: "words")
+        other.store.execute("DELETE FROM messages WHERE role != 'owner' OR text LIKE '%doors%'")
+        import_file(other, path)
+        found = everything(other)
+        assert [found[kind] for kind in ("changes", "doubts", "uses")] == [set(), set(), set()]
+        assert "Corsa" not in str(other.store.tuples("SELECT text, context FROM messages"))
+
+
+def test_why_a_fact_ended_in_an_earlier_export_is_no_copy_of_words(filled: Memory, tmp_path: Path) -> None:
+    path = tmp_path / "earlier.jsonl"
+    export(filled, path)
+    path.write_text(path.read_text("utf-8").replace(EDITED, "Later: my safe opens with 0007"), "utf-8")
+    with fresh() as other:
+        import_file(other, path)
+        assert "0007" not in str(everything(other)["facts"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("message", {"changes": ["1"]}),
+        ("message", {"changes": 1}),
+        ("message", {"corrects": {"answer": 2}}),
+        ("message", {"corrects": {"answer": 2, "question": True, "at": "2026-03-02T09:30:00.000+00:00"}}),
+        ("fact", {"doubts": [{"older": 1, "at": "2026-03-02", "settled": None}]}),
+        ("fact", {"uses": ["yesterday"]}),
+    ],
+)
+def test_a_tie_that_is_none_is_told(filled: Memory, tmp_path: Path, kind: str, field: dict[str, Any]) -> None:
+    path = tmp_path / "odd.jsonl"
+    export(filled, path)
+    entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    next(entry for entry in reversed(entries) if entry.get("kind") == kind).update(field)
+    path.write_text("\n".join(map(json.dumps, entries)), "utf-8")
+    with fresh() as other, pytest.raises(TransferError, match="cannot be understood"):
+        import_file(other, path)
 
 
 def test_what_was_said_after_the_first_export_is_added_to_the_same_conversation(

@@ -1,7 +1,8 @@
 """Mnemon's own export: JSON Lines, a header first and a last line that says how many there must be.
 
 Every line after the header has a ``kind``: ``tombstone``, ``conversation`` (its ``message`` lines follow it),
-``fact``, ``profile`` and ``end``. Times are ISO 8601 in UTC with milliseconds.
+``fact``, ``profile`` and ``end``. Times are ISO 8601 in UTC with milliseconds. What ties messages and facts to each
+other is in :mod:`mnemon.memory.links`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from mnemon.errors import InputError, TransferError
-from mnemon.memory import sealing
+from mnemon.memory import links, sealing
+from mnemon.memory.doubts import SETTLED
+from mnemon.memory.facts import EDITED
 from mnemon.memory.importers import Talk, Turn
+from mnemon.memory.links import iso, moment
 from mnemon.memory.reading import Broken, Source
 from mnemon.memory.records import FactOrigin, MessageRole, MessageStatus, from_ms, to_ms
 from mnemon.memory.saving import Imported, Saver
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
 VERSION = 1
 ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, InputError)
 """What an entry raises that is not what it should be."""
-_FIRST_YEAR, _LAST_YEAR = 1000, 9000  # within what every time zone and every part of Mnemon can show
 
 
 def write(memory: Memory, file: BinaryIO, passphrase: str | None) -> dict[str, int]:
@@ -41,7 +44,7 @@ def write(memory: Memory, file: BinaryIO, passphrase: str | None) -> dict[str, i
     counts = {"conversations": 0, "messages": 0, "facts": 0}
     plural = {"conversation": "conversations", "message": "messages", "fact": "facts"}
     writer = sealing.SealingWriter(file, passphrase) if passphrase is not None else file
-    header: dict[str, Any] = {"mnemon": "export", "version": VERSION, "exported_at": _iso(datetime.now(UTC))}
+    header: dict[str, Any] = {"mnemon": "export", "version": VERSION, "exported_at": iso(datetime.now(UTC))}
     if passphrase is not None:
         header["tombstone_key"] = memory.store.secret("tombstones").hex()
     writer.write(_line(header))
@@ -63,7 +66,8 @@ def _entries(memory: Memory, *, tombstones: bool) -> Iterator[dict[str, Any]]:
     store = memory.store
     if tombstones:
         for digest, at in store.tuples("SELECT digest, forgotten_at FROM tombstones ORDER BY digest"):
-            yield {"kind": "tombstone", "digest": bytes(digest).hex(), "forgotten_at": _iso(from_ms(at))}
+            yield {"kind": "tombstone", "digest": bytes(digest).hex(), "forgotten_at": iso(from_ms(at))}
+    ties = links.of_messages(store)
     for row in store.rows("SELECT * FROM conversations ORDER BY id"):
         own = row["origin"] == "mnemon" and row["origin_ref"] is None
         yield {
@@ -71,7 +75,7 @@ def _entries(memory: Memory, *, tombstones: bool) -> Iterator[dict[str, Any]]:
             "ref": _export_name(store, row["id"]) if own else row["origin_ref"] or _export_name(store, row["id"]),
             "origin": row["origin"],
             "title": row["title"],
-            "created_at": _iso(from_ms(row["created_at"])),
+            "created_at": iso(from_ms(row["created_at"])),
             "leaf": row["leaf_id"],
         }
         for message in store.rows("SELECT * FROM messages WHERE conversation_id = ? ORDER BY id", (row["id"],)):
@@ -79,17 +83,19 @@ def _entries(memory: Memory, *, tombstones: bool) -> Iterator[dict[str, Any]]:
                 "kind": "message",
                 "id": message["id"],
                 "parent": message["parent_id"],
-                "said_at": _iso(from_ms(message["said_at"])),
+                "said_at": iso(from_ms(message["said_at"])),
                 "recalled": json.loads(message["recalled"]),
                 "extracted": message["extracted_at"] is not None,
                 **{
                     name: message[name]
                     for name in ("role", "speaker", "text", "status", "model", "route", "ref", "context")
                 },
+                **ties.get(message["id"], {}),
             }
     mentions: dict[int, list[int]] = {}
     for fact_id, message_id in store.tuples("SELECT fact_id, message_id FROM fact_mentions ORDER BY message_id"):
         mentions.setdefault(fact_id, []).append(message_id)
+    ties = links.of_facts(store)
     for row in store.rows("SELECT * FROM facts ORDER BY id"):
         yield {
             "kind": "fact",
@@ -100,21 +106,22 @@ def _entries(memory: Memory, *, tombstones: bool) -> Iterator[dict[str, Any]]:
             "source": row["source_id"],
             "mentions": mentions.get(row["id"], []),
             **{
-                name: None if row[name] is None else _iso(from_ms(row[name]))
+                name: None if row[name] is None else iso(from_ms(row[name]))
                 for name in ("valid_from", "valid_to", "created_at")
             },
+            **ties.get(row["id"], {}),
         }
-    links: dict[int, list[int]] = {}
+    resting: dict[int, list[int]] = {}
     for line_id, fact_id in store.tuples("SELECT line_id, fact_id FROM profile_sources ORDER BY fact_id"):
-        links.setdefault(line_id, []).append(fact_id)
+        resting.setdefault(line_id, []).append(fact_id)
     for row in store.rows("SELECT * FROM profile_lines ORDER BY id"):
         yield {
             "kind": "profile",
             "text": row["text"],
             "position": row["position"],
             "by_hand": bool(row["by_hand"]),
-            "facts": links.get(row["id"], []),
-            "updated_at": _iso(from_ms(row["updated_at"])),
+            "facts": resting.get(row["id"], []),
+            "updated_at": iso(from_ms(row["updated_at"])),
         }
 
 
@@ -139,7 +146,7 @@ def _turn(line: dict[str, Any]) -> Turn:
         role=role,
         status="stopped" if status == "generating" else status,
         text=_words(line, "text"),
-        said_at=_moment(line["said_at"]),
+        said_at=moment(line["said_at"]),
         speaker=_words(line, "speaker"),
         ref=None if line["ref"] is None else _words(line, "ref"),
         model=_words(line, "model"),
@@ -154,19 +161,6 @@ def _line(entry: dict[str, Any]) -> bytes:
     return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text} names no time zone")
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ValueError(f"the year {moment.year} is out of range")
-    return moment
-
-
 def _words(line: dict[str, Any], name: str) -> str:
     """The text under that name; nothing that SQLite or a terminal would take for its end."""
     text = line[name]
@@ -175,6 +169,13 @@ def _words(line: dict[str, Any], name: str) -> str:
     if "\0" in text:
         raise ValueError(f"{name} has a null byte in it")
     return text
+
+
+def _reason_of(fact: dict[str, Any]) -> str:
+    """Why a fact ended. An earlier Mnemon wrote the later message's words there, which may be forgotten by now; they
+    are read from what took the fact's place."""
+    why: str = fact["reason"]
+    return why if fact["superseded_by"] is None or why in (EDITED, SETTLED) else ""
 
 
 def reason(error: Exception) -> str:
@@ -203,6 +204,7 @@ class Reader:
         self._keys: set[str] = set()
         self._known: dict[str, int] = {}
         self._superseded: dict[int, int] = {}
+        self._links = links.Links()
 
     def read(self, header: dict[str, Any]) -> None:
         """Read all that follows the header; the last line says how many there must be."""
@@ -233,6 +235,7 @@ class Reader:
         if not ended:
             self._done.problem(str(self._path), "is cut off in the middle")
         self._supersede()
+        self._links.save(self._store, self._messages, self._facts)
         self._rename_recalled()
 
     def _entry(self, line: dict[str, Any]) -> None:
@@ -241,13 +244,14 @@ class Reader:
             turn = _turn(line)
             if turn.key in self._keys:
                 raise TransferError(f"has the number {turn.key} of another message")
+            self._links.note_message(line)
             self._keys.add(turn.key)
             self._talk.turns.append(turn)
             return
         self._save()
         if kind == "conversation":
             self._talk = Talk(
-                _words(line, "origin"), _words(line, "ref"), _words(line, "title"), _moment(line["created_at"])
+                _words(line, "origin"), _words(line, "ref"), _words(line, "title"), moment(line["created_at"])
             )
             self._talk.leaf = None if line["leaf"] is None else str(line["leaf"])
         elif kind == "fact":
@@ -291,24 +295,29 @@ class Reader:
                 if there is not None:
                     new.append(f"{name[0]}{there}")
             self._store.execute("UPDATE messages SET recalled = ? WHERE id = ?", (json.dumps(new), id))
+            if len(new) < len(names):  # the notes before its question hold the words of what was forgotten
+                self._store.execute(
+                    "UPDATE messages SET context = '' WHERE id = (SELECT parent_id FROM messages WHERE id = ?)", (id,)
+                )
 
     def _fact(self, line: dict[str, Any]) -> None:
         for name in ("text", "subject", "attribute", "value", "reason"):
             _words(line, name)
         if not isinstance(line["id"], int) or line["id"] in self._facts:
             raise TransferError(f"has the number {str(line['id'])[:40]} of another fact, or none")
+        self._links.note_fact(line)
         if line["origin"] not in get_args(FactOrigin):
             raise TransferError(f"has an unknown origin {str(line['origin'])[:40]!r}")
         source = line["source"]
         source_id = None if source is None else self._messages[source]
-        said_at = _moment(line["created_at"])
+        said_at = moment(line["created_at"])
         if (source is not None and source_id is None) or self._memory.is_forgotten(line["text"], said_at=said_at):
             self._done.forgotten += 1
             self._facts[line["id"]] = None
             return
         same = self._store.tuples(
             "SELECT id FROM facts WHERE text = ? AND source_id IS ? AND valid_from = ?",
-            (line["text"], source_id, to_ms(_moment(line["valid_from"]))),
+            (line["text"], source_id, to_ms(moment(line["valid_from"]))),
         )
         if same:
             self._done.already_there += 1
@@ -332,14 +341,14 @@ class Reader:
             value=line["value"],
             source_id=source_id,
             origin=origin,
-            valid_from=_moment(line["valid_from"]),
+            valid_from=moment(line["valid_from"]),
         )
         self._store.execute(
             "UPDATE facts SET valid_to = ?, reason = ?, created_at = ? WHERE id = ?",
             (
-                None if line["valid_to"] is None else to_ms(_moment(line["valid_to"])),
-                line["reason"],
-                to_ms(_moment(line["created_at"])),
+                None if line["valid_to"] is None else to_ms(moment(line["valid_to"])),
+                _reason_of(line),
+                to_ms(moment(line["created_at"])),
                 fact.id,
             ),
         )
@@ -353,7 +362,7 @@ class Reader:
             return
         cursor = self._store.execute(
             "INSERT INTO profile_lines (text, position, by_hand, updated_at) VALUES (?, ?, ?, ?)",
-            (line["text"], line["position"], int(line["by_hand"]), to_ms(_moment(line["updated_at"]))),
+            (line["text"], line["position"], int(line["by_hand"]), to_ms(moment(line["updated_at"]))),
         )
         self._store.execute_many(
             "INSERT INTO profile_sources (line_id, fact_id) VALUES (?, ?)",
@@ -380,5 +389,5 @@ class Reader:
             self._store.execute(
                 "INSERT INTO tombstones (digest, forgotten_at) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE"
                 " SET forgotten_at = max(forgotten_at, excluded.forgotten_at)",
-                (bytes.fromhex(line["digest"]), to_ms(_moment(line["forgotten_at"]))),
+                (bytes.fromhex(line["digest"]), to_ms(moment(line["forgotten_at"]))),
             )

@@ -1,8 +1,9 @@
 """Memories out to a file and back: Mnemon's own JSON Lines, and what other programs export.
 
-An export holds everything Mnemon knows: conversations with all branches, facts with their times and sources, the
-profile, and, only when it is sealed with a passphrase, the tombstones of what was forgotten with the key to them
-(with that key in the open, anybody could test guesses of what was forgotten).
+An export holds everything Mnemon was told and found out: conversations with all branches, facts with their times and
+sources, what ties them to each other (:mod:`mnemon.memory.links`), the profile, and, only when it is sealed with a
+passphrase, the tombstones of what was forgotten with the key to them (with that key in the open, anybody could test
+guesses of what was forgotten).
 
 An import is all or nothing, and doing it twice adds nothing. What was forgotten does not come back.
 """
