@@ -1,5 +1,5 @@
-"""What follows an answer: facts are taken from the owner's words, the profile follows them, and talks that are over
-become episodes."""
+"""What follows an answer: facts are taken from the owner's words, the profile follows them, talks that are over
+become episodes, and messages from before there were further keys get theirs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import partial
 
 from mnemon.background import Background
 from mnemon.errors import MnemonError
+from mnemon.memory import scrubbing
 from mnemon.memory.consolidation import consolidate
 from mnemon.memory.episodes import condense
 from mnemon.memory.extraction import extract
@@ -46,12 +47,14 @@ class Afterwards:
         self._wanted = wanted
         self._background = Background()
         self._profile_due = False
+        self._filling = False
         self._closing = False
 
     def of_message(self, message_id: int) -> None:
         """Take facts from a message as soon as there is time."""
         self._background.later(partial(self.take_facts, message_id))
         self._background.later(self._condense)
+        self._fill_later()
 
     def take_facts(self, message_id: int) -> None:
         """Take facts from a message now; one they were taken from already, or that was taken back, gives none."""
@@ -72,15 +75,19 @@ class Afterwards:
             self._profile_due = True
             self._background.later(partial(self._catch_up, waiting, with_model=len(waiting) <= MOST_WITH_MODEL))
         self._background.later(self._condense)
+        self._background.later(self._scrub)
+        self._fill_later()
 
     def keep_rules(self, rules: Mapping[str, int]) -> None:
         """Forget, as soon as there is time, what the owner's retention rules say is due."""
         if rules:
             self._background.later(Retention(self._memory, rules).apply)
 
-    def renew_profile(self) -> None:
-        """Bring the profile in step as soon as there is time: lines may have gone with one of their facts."""
+    def of_forgetting(self) -> None:
+        """Bring the profile in step as soon as there is time (lines may have gone with one of their facts), and
+        overwrite what a forgetting left to do in a large file."""
         self._refresh_profile_later()
+        self._background.later(self._scrub)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until all of it is done; False when ``timeout`` seconds were not enough."""
@@ -124,6 +131,26 @@ class Afterwards:
             condense(self._memory, due[0], self._model())
         if len(due) > 1:
             self._background.later(self._condense)
+
+    def _fill_later(self) -> None:
+        if not self._filling:
+            self._filling = True
+            self._background.later(self._fill)
+
+    def _fill(self) -> None:
+        """Further keys for a few old messages, then again at the end of the queue; the end of a turn goes on with
+        it when the turn made it wait."""
+        more = False
+        try:
+            more = not self._closing and self._memory.fill_keys()
+        finally:
+            self._filling = False
+        if more:
+            self._fill_later()
+
+    def _scrub(self) -> None:
+        if scrubbing.is_due(self._memory.store):
+            scrubbing.scrub(self._memory.store, at_once=True)
 
     def _refresh_profile_later(self) -> None:
         if not self._profile_due:

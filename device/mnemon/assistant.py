@@ -437,7 +437,7 @@ class Assistant:
 
     def _after_forgetting(self) -> None:
         self._forget_sessions()
-        self._afterwards.renew_profile()
+        self._afterwards.of_forgetting()
 
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from no_embedder import NoEmbedder
 from plain_pages import plain_pages
 from test_index import HashingEmbedder
 
@@ -42,9 +43,9 @@ def invented(count: int, seed: int = 4) -> list[tuple[str, str]]:
     return [(name, chance.choice(FRAMES).format(name=name, thing=chance.choice(THINGS))) for name in sorted(names)]
 
 
-def tell_use_and_forget(folder: Path, count: int) -> None:
+def tell_use_and_forget(folder: Path, count: int, seed: int = 4) -> None:
     """Tell, ask about, summarise and export ``count`` things; forget half; look for it everywhere."""
-    told = invented(count)
+    told = invented(count, seed)
     home = folder / "home"
     moments = iter(DAY + timedelta(minutes=i) for i in range(100_000))
     model = ScriptedModel([lambda call: f"Noted: {call.messages[-1].content[-200:]}"] * (4 * count))
@@ -114,6 +115,14 @@ def test_half_of_a_few_things_forgotten(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_half_of_two_hundred_things_forgotten(tmp_path: Path) -> None:
     tell_use_and_forget(tmp_path, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_half_of_forty_things_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Where SQLite leaves copies of rows it moved depends on their lengths: other names, other pages."""
+    monkeypatch.setattr("mnemon.memory.memory.Embedder", NoEmbedder)
+    tell_use_and_forget(tmp_path, 40, seed)
 
 
 FORGETTER = """

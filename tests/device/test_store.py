@@ -21,6 +21,7 @@ from mnemon.errors import (
     StoreNewerError,
     WrongKeyError,
 )
+from mnemon.memory.scrubbing import scrub
 from mnemon.memory.sqlcipher import PAGE_BYTES
 from mnemon.memory.store import Store
 
@@ -338,7 +339,7 @@ def test_a_closed_memory_says_so(path: Path) -> None:
     store = Store.open(path, KEY)
     store.close()
     store.close()
-    for use in (store.changes, lambda: store.secret("x"), store.scrub, store.problems):
+    for use in (store.changes, lambda: store.secret("x"), lambda: scrub(store), store.problems):
         with pytest.raises(StoreError, match="closed"):
             use()
 
@@ -347,6 +348,6 @@ def test_in_memory_leaves_no_file(tmp_path: Path) -> None:
     with Store.open(None, KEY) as store:
         say(store, "gone soon")
         assert titles(store) == ["gone soon"]
-        store.scrub()
+        scrub(store)
         store.rekey(OTHER_KEY)
     assert not list(tmp_path.rglob("*.db*"))

@@ -28,7 +28,7 @@ from mnemon.errors import (
     TransferError,
     WrongKeyError,
 )
-from mnemon.memory import checking, keys, sealing
+from mnemon.memory import checking, keys, scrubbing, sealing
 from mnemon.memory.files import sync_file, sync_folder
 from mnemon.memory.forgetting import Forgetting
 from mnemon.memory.locks import Presence
@@ -254,7 +254,9 @@ def _bury(copied: Store, present: Store, notes: list[str]) -> int:
         forgetting.forget(doomed)
     copied.execute_many("DELETE FROM profile_lines WHERE id = ?", [(id,) for id in lines])
     _put_tombstones(copied, rows)  # forgetting anew has moved their times
-    copied.scrub()
+    with copied.transaction():
+        scrubbing.mark(copied)
+    scrubbing.scrub(copied, at_once=True)
     return len(doomed) + len(lines)
 
 

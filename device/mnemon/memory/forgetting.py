@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mnemon.errors import InputError, NotFoundError
+from mnemon.memory import scrubbing
 from mnemon.memory.records import to_ms
 from mnemon.memory.store import Store
 from mnemon.memory.traces import FORGOTTEN_ANSWER, Traces
@@ -111,7 +112,8 @@ class Forgetting:
         self._key()
         with self._store.transaction():
             forgotten = self._remove(self._doomed(ids))[0]
-        self._store.scrub()
+            scrubbing.mark(self._store)
+        scrubbing.scrub(self._store)
         return forgotten
 
     def preview(self, ids: Sequence[str]) -> Preview:
@@ -154,7 +156,8 @@ class Forgetting:
             for table in ("profile_lines", "facts", "messages", "conversations", "vectors", "tombstones"):
                 self._store.execute(f"DELETE FROM {table}")
             self._store.execute("DELETE FROM retention_runs")
-        self._store.scrub()
+            scrubbing.mark(self._store)
+        scrubbing.scrub(self._store)
         return Forgotten(messages, facts, lines, conversations=conversations, episodes=episodes)
 
     def is_forgotten(self, text: str, *, said_at: datetime | None = None) -> bool:

@@ -270,18 +270,6 @@ class Store:
         """The 32 bytes that open the file."""
         return self._key
 
-    def scrub(self) -> None:
-        """After deleting: merge the word indexes and empty the write-ahead log, so that no old page is left.
-
-        When another process is reading, its log stays until it is done; the next scrub or close empties it.
-        """
-        with self._lock, self._mapped():
-            for table in self.word_indexes():
-                self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
-            if self.path is not None:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                self.remove_backups()
-
     def fold(self) -> None:
         """Have everything in the one file, with no log beside it: before the file gets another name.
 
@@ -326,6 +314,11 @@ class Store:
                 return found
             checks = [str(row[0]) for row in self._connection.execute("PRAGMA quick_check").fetchall()]
             return [line for line in checks if line != "ok"]
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""
