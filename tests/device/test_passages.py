@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mnemon import Assistant, Delta
 from mnemon.memory.embedding import DIMENSIONS, Embedder
 from mnemon.memory.memory import Memory
 from mnemon.memory.passages import Passages, replies
 from mnemon.memory.ranking import FEATURES, Weights
 from mnemon.memory.records import Message
 from mnemon.memory.related import related_words
+from mnemon.paths import Home
+from mnemon.runtime.scripted import ScriptedModel
+from mnemon.settings import MemorySettings
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 EMBEDDER = Embedder()
@@ -123,3 +130,73 @@ def test_a_word_of_the_same_meaning_counts(memory: Memory) -> None:
     assert refs == [message.memory_id for message in said]
     coverage = features[:, FEATURES.index("coverage")]
     assert coverage[0] > coverage[1] == 0
+
+
+def lack_keys(memory: Memory) -> int:
+    missing = "SELECT count(*) FROM messages WHERE id NOT IN (SELECT message_id FROM passages)"
+    return int(memory.store.tuples(missing)[0][0])
+
+
+def without_keys(memory: Memory, count: int) -> None:
+    """As a store from before there were keys: vectors, but no passages."""
+    talk = memory.messages.start()
+    for number in range(count):
+        memory.messages.add(talk.id, "owner", f"Item {number} is on shelf {number % 7}. I counted.", said_at=START)
+    memory.store.execute("UPDATE messages SET extracted_at = 1")
+
+
+def test_old_messages_get_their_keys_in_idle_time(tmp_path: Path) -> None:
+    with Assistant(tmp_path / "home", chat_model=ScriptedModel(["Ok."])) as assistant:
+        without_keys(assistant.memory, 1100)  # more than one step looks at
+        assistant.memory.store.execute("DELETE FROM passages WHERE message_id % 25 != 0")
+        assistant.memory.store.execute(
+            "INSERT INTO passages SELECT id, 0, x'' FROM messages WHERE id % 25 != 0 AND id < 1050"
+        )
+        assert lack_keys(assistant.memory) > 50
+        assistant.catch_up()
+        assert assistant.wait(60)
+        assert lack_keys(assistant.memory) == 0
+
+
+def test_it_waits_while_an_answer_is_written_and_goes_on_after_it(tmp_path: Path) -> None:
+    with Assistant(tmp_path / "home", chat_model=ScriptedModel(["Good morning to you."])) as assistant:
+        without_keys(assistant.memory, 40)
+        turn = iter(assistant.chat().send("Good morning."))
+        while not isinstance(next(turn), Delta):
+            pass
+        assistant.catch_up()
+        assert assistant.wait(30)
+        assert lack_keys(assistant.memory) >= 40
+        for _ in turn:
+            pass
+        assert assistant.wait(30)
+        assert lack_keys(assistant.memory) == 0
+
+
+FILLING = """
+import sys
+from pathlib import Path
+from mnemon.memory.memory import Memory
+from mnemon.paths import Home
+from mnemon.settings import MemorySettings
+memory = Memory.open(Home(Path(sys.argv[1])), MemorySettings(key="file"))
+while memory.fill_keys():
+    print(flush=True)
+"""
+
+
+def test_killed_in_between_it_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    home, settings = Home(tmp_path / "home"), MemorySettings(key="file")
+    with Memory.open(home, settings, now=lambda: START) as memory:
+        without_keys(memory, 400)
+    process = subprocess.Popen([sys.executable, "-c", FILLING, str(home.root)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        process.stdout.readline()
+        process.kill()
+    with Memory.open(home, settings) as memory:
+        left = lack_keys(memory)
+        assert 0 < left < 400
+        while memory.fill_keys():
+            pass
+        assert lack_keys(memory) == 0

@@ -124,6 +124,14 @@ class Memory:
         self._index.add("message", telling)
         self._passages.add([id for id, _ in telling])
 
+    def fill_keys(self) -> bool:
+        """Make further keys of a few messages that lack them, unless an answer is being written.
+
+        Returns:
+            Whether there may be more to do now. False also while an answer is being written: try again after it.
+        """
+        return not self._passages.must_wait() and self._passages.fill()
+
     def index_facts(self, *facts: Fact) -> None:
         """Make facts findable by their meaning."""
         self._index.add("fact", [(fact.id, fact.text) for fact in facts])
@@ -231,7 +239,7 @@ class Memory:
     def warm(self) -> None:
         """Load embedder and index, so that the first question does not wait for them."""
         self.embedder.embed_one("ready")
-        self._passages.heal()
+        self._passages.fill()
         self._index.rows("message")
         self._index.keep()
 

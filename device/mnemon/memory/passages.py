@@ -9,6 +9,7 @@ the short list of a search only, some 10 µs a message, and cost no memory.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,8 +19,9 @@ from mnemon.memory.store import Store
 from mnemon.words import sentences
 
 _MOST_SENTENCES = 8
-_HEALED = 32  # messages that get their keys late, at one start: 0.3 s; the others are found by their own vector
+_FILLED = 16  # messages that get their keys late in one step: 0.15 s, which a turn that begins just then has to wait
 _LOOKED_AT = 1000
+_ANSWERS_LOOKED_AT = 100  # an answer that is growing is among the newest messages
 _TALK_GAP_MS = 3 * 3600 * 1000
 _ROW = DIMENSIONS + 4
 _BATCH = 500
@@ -36,21 +38,43 @@ class Passages:
     def __init__(self, store: Store, embedder: Embedder) -> None:
         self._store = store
         self._embedder = embedder
+        self._below: int | None = None  # messages from here on were seen to by fill
+        self._filling = threading.Lock()
 
     def add(self, ids: Sequence[int]) -> None:
         """Make the keys of these messages anew. A message with one sentence that replies to nobody has none."""
         for start in range(0, len(ids), _BATCH):
             self._add(ids[start : start + _BATCH])
 
-    def heal(self) -> None:
-        """Make the keys of the newest messages if they have none yet: a crash came between."""
-        missing = self._store.tuples(
-            "SELECT id FROM messages AS m WHERE id > (SELECT max(id) FROM messages) - ?"
-            " AND status != 'generating' AND text != ''"
-            " AND NOT EXISTS (SELECT 1 FROM passages WHERE message_id = m.id) ORDER BY id DESC LIMIT ?",
-            (_LOOKED_AT, _HEALED),
+    def fill(self) -> bool:
+        """Make the keys of a few messages that have none: a crash came between, or they were saved before there were
+        keys. Until then they are found by their own vectors. From the newest down, each call goes on where the last
+        one ended; what a killed program left undone is found anew at the next start.
+
+        Returns:
+            Whether there may be more to do.
+        """
+        with self._filling:
+            if self._below is None:
+                self._below = 1 + self._store.tuples("SELECT coalesce(max(id), 0) FROM messages")[0][0]
+            last = max(0, self._below - _LOOKED_AT)
+            missing = self._store.tuples(
+                "SELECT id FROM messages AS m WHERE id < ? AND id >= ?"
+                " AND NOT EXISTS (SELECT 1 FROM passages WHERE message_id = m.id)"
+                " AND status != 'generating' AND text != '' ORDER BY id DESC LIMIT ?",
+                (self._below, last, _FILLED),
+            )
+            ids = [row[0] for row in missing]
+            self.add(ids)
+            self._below = ids[-1] if len(ids) == _FILLED else last
+            return self._below > 0
+
+    def must_wait(self) -> bool:
+        """Whether an answer is being written, in this program or another one: filling is for idle time."""
+        growing = (
+            "SELECT 1 FROM messages WHERE status = 'generating' AND id > (SELECT max(id) FROM messages) - ? LIMIT 1"
         )
-        self.add([row[0] for row in missing])
+        return bool(self._store.tuples(growing, (_ANSWERS_LOOKED_AT,)))
 
     def cosines(self, ids: np.ndarray, own: np.ndarray, meaning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each message the cosine of its best sentence, and that of it with what it replies to.
