@@ -11,6 +11,7 @@ from functools import partial
 
 from mnemon.background import Background
 from mnemon.errors import MnemonError
+from mnemon.memory import scrubbing
 from mnemon.memory.consolidation import consolidate
 from mnemon.memory.episodes import condense
 from mnemon.memory.extraction import extract
@@ -74,6 +75,7 @@ class Afterwards:
             self._profile_due = True
             self._background.later(partial(self._catch_up, waiting, with_model=len(waiting) <= MOST_WITH_MODEL))
         self._background.later(self._condense)
+        self._background.later(self._scrub)
         self._fill_later()
 
     def keep_rules(self, rules: Mapping[str, int]) -> None:
@@ -81,9 +83,11 @@ class Afterwards:
         if rules:
             self._background.later(Retention(self._memory, rules).apply)
 
-    def renew_profile(self) -> None:
-        """Bring the profile in step as soon as there is time: lines may have gone with one of their facts."""
+    def of_forgetting(self) -> None:
+        """Bring the profile in step as soon as there is time (lines may have gone with one of their facts), and
+        overwrite what a forgetting left to do in a large file."""
         self._refresh_profile_later()
+        self._background.later(self._scrub)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until all of it is done; False when ``timeout`` seconds were not enough."""
@@ -143,6 +147,10 @@ class Afterwards:
             self._filling = False
         if more:
             self._fill_later()
+
+    def _scrub(self) -> None:
+        if scrubbing.is_due(self._memory.store):
+            scrubbing.scrub(self._memory.store, at_once=True)
 
     def _refresh_profile_later(self) -> None:
         if not self._profile_due:
