@@ -25,11 +25,15 @@ def filled(path: Path, seed: int = 0) -> tuple[Memory, list[str]]:
     """Messages that grew after they were saved, as answers do: their rows moved from page to page."""
     memory = Memory(Store.open(path, KEY, busy_ms=100), embedder=NoEmbedder())  # type: ignore[arg-type]
     talk = memory.messages.start()
-    said = [memory.messages.add(talk.id, "owner", f"Word{i}q is here.") for i in range(COUNT)]
+    chance = random.Random(seed)
+    said = [
+        memory.messages.add(talk.id, "owner", f"Word{i}q is here." + " again" * chance.randrange(40))
+        for i in range(COUNT)
+    ]
     order = list(said)
-    random.Random(seed).shuffle(order)
+    chance.shuffle(order)
     for message in order:
-        memory.messages.update(message.id, context=f"Word{message.id - 1}q " + "and more " * 30)
+        memory.messages.update(message.id, context=f"Word{message.id - 1}q " + "and more " * chance.randrange(200))
     return memory, [m.memory_id for m in said]
 
 
@@ -41,7 +45,7 @@ def left(path: Path, forgotten: range) -> list[int]:
 HALF = range(0, COUNT, 2)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [2, 3])  # of six, those in which deleting alone leaves one
 def test_rows_that_moved_leave_no_copies(tmp_path: Path, seed: int) -> None:
     memory, ids = filled(tmp_path / "memory.db", seed)
     with memory:
