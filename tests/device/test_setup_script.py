@@ -139,16 +139,20 @@ def test_a_failed_installation_shows_its_end_and_is_tried_again(checkout: Path, 
 
 
 @pytest.mark.parametrize(
-    ("code", "closing"), [(0, "12 passed, 1 skipped in 3.21s"), (2, "1 failed, 11 passed in 3.21s")]
+    ("code", "closing", "last"),
+    [
+        (0, "12 passed, 1 skipped in 3.21s", "4 passed in 9.87s"),
+        (2, "1 failed, 11 passed in 3.21s", "1 failed, 11 passed in 3.21s"),
+    ],
 )
 def test_ci_ends_with_the_closing_line_of_the_tests(
-    tmp_path: Path, repository: Path, code: int, closing: str
+    tmp_path: Path, repository: Path, code: int, closing: str, last: str
 ) -> None:
     folder = tmp_path / "checkout"
     (folder / ".ci").mkdir(parents=True)
     shutil.copy(repository / ".ci" / "run", folder / ".ci")
     recipe = f"\t@echo linting\n\t@echo '======= {closing} ======='\n\t@exit {code}\n"
-    (folder / "Makefile").write_text(f"test:\n{recipe}")
+    (folder / "Makefile").write_text(f"test:\n{recipe}test-train:\n\t@echo '======= 4 passed in 9.87s ======='\n")
     nothing_to_install = tmp_path / "tools"
     nothing_to_install.mkdir()
     program(nothing_to_install, "apt-get", f"echo asked >{tmp_path}/asked")
@@ -157,5 +161,6 @@ def test_ci_ends_with_the_closing_line_of_the_tests(
     env = {**os.environ, "PATH": f"{nothing_to_install}:{os.environ['PATH']}"}
     done = subprocess.run([folder / ".ci" / "run"], env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code
-    assert closing in done.stdout.splitlines()[-1]
+    assert closing in done.stdout
+    assert last in done.stdout.splitlines()[-1]
     assert not (tmp_path / "asked").exists()

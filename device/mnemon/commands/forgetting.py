@@ -64,18 +64,18 @@ def forget(
         )
     if to is not None and before is not None:
         raise InputError("--to and --before both name the end.", hint="Give one of them.")
+    ids = [_checked(name) for name in names]
+    if everything and not dry_run:
+        output.confirm("Forget everything that was ever said? This cannot be undone.", yes=yes)
     with app.assistant() as assistant:
         opened = assistant.memory
         if everything:
             if dry_run:
                 _print_everything(opened, as_json=as_json)
                 return
-            output.confirm("Forget everything that was ever said? This cannot be undone.", yes=yes)
             gone = opened.forget_everything()
         else:
-            ids = (
-                [_checked(name) for name in names] if names else _chosen(assistant, search, person, since, to, before)
-            )
+            ids = ids or _chosen(assistant, search, person, since, to, before)
             preview = opened.preview(*ids, source=source)
             if dry_run:
                 _print_preview(preview, as_json=as_json)
