@@ -15,7 +15,7 @@ BUILT_IN = "mnemon-builtin-q8_0.gguf"
 
 
 def built_in_model() -> Path:
-    """The built-in chat model, a GGUF file of 13.9 MB; its card is ``built-in.md`` beside it."""
+    """The built-in chat model, a GGUF file of 14.9 MB; its card is ``built-in.md`` beside it."""
     return _folder() / BUILT_IN
 
 

@@ -410,7 +410,7 @@ def test_the_command_prints_json_a_table_and_transcripts(tmp_path: Path) -> None
     assert (again["sha256"], again["figures"]) == (report["sha256"], report["figures"])
     assert again["model"] == str(copy)
     table = run("--cases", cases).stdout
-    assert "12.8M weights" in table
+    assert "13.8M weights" in table
     assert "with the instructions" in table
     assert "1 of 1" in table
 

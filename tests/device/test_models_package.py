@@ -32,7 +32,7 @@ def test_each_weight_lies_beside_a_card_with_its_hash_and_licence(folder: Path, 
     data = (folder / weights).read_bytes()
     assert hashlib.sha256(data).hexdigest() in text
     assert f"{len(data):,} bytes" in text
-    assert re.search(r"\| licence \| (CC BY-SA 4.0|Apache-2.0)", text)
+    assert re.search(r"\| licence \| (CC BY 4.0|Apache-2.0)", text)
     assert (folder / card).parent == (folder / weights).parent
 
 
