@@ -9,7 +9,6 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,13 @@ from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
 from mnemon.answering import forget_requests
-from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.draft import Draft
-from mnemon.answering.evidence import UNKNOWN, Evidence, is_about_what_was_told, quote
+from mnemon.answering.evidence import Evidence, is_about_what_was_told
+from mnemon.answering.fallback import in_other_words
 from mnemon.answering.forget_requests import Proposal
 from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
 from mnemon.answering.history import told_as_change
+from mnemon.answering.prompts import Prompts
 from mnemon.answering.questions import Asked, understand
 from mnemon.answering.retrieval import gather
 from mnemon.answering.summary import asks_for_summary, summary
@@ -33,8 +33,7 @@ from mnemon.memory.locks import Presence
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Fact, Message, MessageStatus, Recalled
 from mnemon.profile import Profile
-from mnemon.runtime import prompt
-from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
+from mnemon.runtime.chat_model import ChatModel, ModelInfo
 from mnemon.runtime.holder import ModelHolder
 from mnemon.turns import (
     Answer,
@@ -55,12 +54,6 @@ HISTORY_MESSAGES = 400
 """The conversation is read back this far; the model's window is shorter and drops the oldest by itself."""
 SMALL_MODEL_PARAMETERS = 300_000_000
 """Below this (0: unknown) a model's wording is checked word for word, not only its names, numbers and dates."""
-
-LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
-FORGET_PROPOSED = "I can forget that. Nothing is gone until you confirm what it shall be."
-FORGET_NOTHING = "I find nothing like that in what you told me, so there is nothing to forget."
-FORGET_EVERYTHING = "To empty my whole memory, run `mnemon memory forget --everything`; it cannot be undone."
-TOO_HARD = "I don't know that: it is more than my small model can answer. `mnemon models list` shows larger ones."
 
 
 class Assistant:
@@ -109,7 +102,7 @@ class Assistant:
         if self._presence.first:  # else a growing answer may be another Mnemon's, and not cut short at all
             self.memory.messages.recover()
         self.profile = Profile(self.memory)
-        self._profiles: dict[str, str] = {}
+        self._prompts = Prompts(self.profile, self.settings, self.now)
         self._warming: list[threading.Thread] = []
         self._forgotten = self.memory.forgotten_so_far()
         self._rules_kept_on: date | None = None
@@ -189,7 +182,7 @@ class Assistant:
             yield TurnStarted(question.conversation_id, question.id, answer.id)
 
             if kept is self.memory and (request := forget_requests.understand(question.text)):
-                proposal = self._proposed(request, draft)
+                proposal = forget_requests.answer(self.memory, request, draft)
                 if proposal is not None:
                     yield ForgetProposed(proposal)
                 if draft.text:
@@ -202,7 +195,7 @@ class Assistant:
             draft.recall_ms = 1000 * (time.perf_counter() - recall_started)
             info = self.model.info
             draft.model = info.name
-            draft.recalled = evidence.memories[: self._memory_limit(info)]
+            draft.recalled = evidence.memories[: self._prompts.memory_limit(info)]
             yield MemoriesRecalled(draft.recalled)
 
             for text in self._words(kept, asked, evidence, draft, attempt, signal):
@@ -220,18 +213,6 @@ class Assistant:
             if kept is self.memory:  # the owner said it, however the answer ended
                 self._afterwards.of_message(question.id)
         yield TurnFinished(finished)
-
-    def _proposed(self, request: forget_requests.Request, draft: Draft) -> Proposal | None:
-        """What a request to forget means; the answer repeats nothing of it. No answer: it was no request."""
-        proposal, text = None, FORGET_EVERYTHING
-        if not request.everything:
-            proposal = forget_requests.propose(self.memory, request, draft.question, draft.answer_id)
-            text = FORGET_PROPOSED if proposal else FORGET_NOTHING if request.explicit else ""
-        if text:
-            draft.route, draft.reason = "quoted", "a request to forget"
-            draft.grow(text)
-            self.memory.messages.mark_extracted(draft.question.id)  # no fact is taken from the words of a request
-        return proposal
 
     def _finish(self, kept: Memory, draft: Draft, status: MessageStatus) -> Answer:
         """Save the answer; it does not bring back what was forgotten while it was being written."""
@@ -260,10 +241,12 @@ class Assistant:
         unsure = small and (evidence.strength != "strong" or told_as_change(evidence) or attempt > 0)
         corrected = evidence.best is not None and evidence.best.corrects  # a model would repeat what it believes
         if not (told and (unsure or corrected)):
-            question = self._with_notes(kept, draft, info)
+            question = self._prompts.with_notes(kept.messages, draft, info)
             before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
             gate.rest_on(_sources(asked, before, draft, told=told, small=small))
-            generation = self._generate(kept, before, question, draft, attempt)
+            generation = self._prompts.generate(
+                self.model, before, question, draft, attempt=attempt, temporary=kept is not self.memory
+            )
             draft.report = generation.report
             signal.attach(generation.stop)
             yield from gate.let_through(generation)
@@ -271,60 +254,7 @@ class Assistant:
             if told and says_unknown(gate.said):
                 draft.route = "unknown"
         if not gate.said.strip() and not signal:
-            yield self._in_other_words(asked, evidence, draft, told=told, small=small, attempt=attempt)
-
-    def _generate(
-        self, kept: Memory, history: list[Message], question: Message, draft: Draft, attempt: int
-    ) -> Generation:
-        info = self.model.info
-        sampling = info.sampling
-        if self.settings.model.temperature >= 0:
-            sampling = replace(sampling, temperature=self.settings.model.temperature)
-        if attempt:
-            sampling = replace(sampling, temperature=max(sampling.temperature, 0.7), seed=attempt)
-        # A name with a tilde is kept in memory only, never on disk.
-        session = f"{'' if kept is self.memory else '~'}c{question.conversation_id}"
-        return self.model.generate(
-            prompt.lay_out(info, history, question, draft.recalled, self._profile_for(session)),
-            max_tokens=self.settings.model.max_answer_tokens,
-            sampling=sampling,
-            session=session,
-        )
-
-    def _profile_for(self, session: str) -> str:
-        """The profile as it was when the conversation was first spoken in: a prompt's beginning does not change."""
-        if session not in self._profiles:
-            self._profiles[session] = self.profile.text()
-        return self._profiles[session]
-
-    def _with_notes(self, kept: Memory, draft: Draft, info: ModelInfo) -> Message:
-        """The question with its notes, kept with it so that the prompt can be laid out again as it was."""
-        question = draft.question
-        if info.memory_placement == "system" or question.context:
-            return question
-        context = prompt.notes(draft.recalled, self.now(), limit=self._memory_limit(info))
-        kept.messages.update(question.id, context=context)
-        return replace(question, context=context)
-
-    def _in_other_words(
-        self, asked: Asked, evidence: Evidence, draft: Draft, *, told: bool, small: bool, attempt: int
-    ) -> str:
-        """What Mnemon says when the model said nothing that it may say."""
-        if not asked.asks:
-            return acknowledge(draft.question.text)
-        if not told:
-            return TOO_HARD if small and not asked.of_mnemon else LOST
-        text = quote(asked, evidence, self.now(), skip=attempt)
-        if text == UNKNOWN:
-            draft.route, draft.reason = "unknown", "nothing told comes near enough"
-            return text
-        draft.route = "quoted"
-        if draft.report is None:
-            draft.reason = "the owner's own words are surer"
-        return text
-
-    def _memory_limit(self, info: ModelInfo) -> int:
-        return self.settings.memory.recall or info.memory_limit
+            yield in_other_words(asked, evidence, draft, self.now(), told=told, small=small, attempt=attempt)
 
     # -- what memory does ------------------------------------------------------------------------------------------
 
@@ -442,7 +372,7 @@ class Assistant:
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""
         self._forgotten = self.memory.forgotten_so_far()
-        self._profiles.clear()
+        self._prompts.forget()
         shutil.rmtree(self.home.sessions, ignore_errors=True)
         model = self._models.loaded
         if model is not None:

@@ -16,8 +16,13 @@ from mnemon.memory.selecting import by_person, by_words
 from mnemon.words import FUNCTION_WORDS, content, content_words, names, sentences, stem, words
 
 if TYPE_CHECKING:
+    from mnemon.answering.draft import Draft
     from mnemon.memory.memory import Memory
     from mnemon.memory.records import Message
+
+FORGET_PROPOSED = "I can forget that. Nothing is gone until you confirm what it shall be."
+FORGET_NOTHING = "I find nothing like that in what you told me, so there is nothing to forget."
+FORGET_EVERYTHING = "To empty my whole memory, run `mnemon memory forget --everything`; it cannot be undone."
 
 _SURE = 0.40
 """Cosine from which the best match of a request without any of its words is taken as meant; MiniLM gives unrelated
@@ -123,6 +128,19 @@ def understand(text: str) -> Request | None:
         telling = [word for word in words(what) if word.lower() not in _POINTING]
         return Request(" ".join(what.split()) if telling else "", everything, bool(_EXPLICIT.search(sentence)))
     return None
+
+
+def answer(memory: Memory, request: Request, draft: Draft) -> Proposal | None:
+    """Answer a request to forget; the answer repeats nothing of it. An empty draft afterwards: it was no request."""
+    proposal, text = None, FORGET_EVERYTHING
+    if not request.everything:
+        proposal = propose(memory, request, draft.question, draft.answer_id)
+        text = FORGET_PROPOSED if proposal else FORGET_NOTHING if request.explicit else ""
+    if text:
+        draft.route, draft.reason = "quoted", "a request to forget"
+        draft.grow(text)
+        memory.messages.mark_extracted(draft.question.id)  # no fact is taken from the words of a request
+    return proposal
 
 
 def propose(memory: Memory, request: Request, question: Message, answer_id: int) -> Proposal | None:

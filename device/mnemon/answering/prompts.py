@@ -1,0 +1,93 @@
+"""Asking the model: what a turn's prompt is made of, and what stays the same from turn to turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mnemon.runtime import prompt
+from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
+
+if TYPE_CHECKING:
+    from mnemon.answering.draft import Draft
+    from mnemon.memory.messages import Messages
+    from mnemon.memory.records import Message
+    from mnemon.profile import Profile
+    from mnemon.settings import Settings
+
+_AGAIN_TEMPERATURE = 0.7
+"""Another answer to the same message is drawn at least this freely, else it would be the same one."""
+
+
+class Prompts:
+    """The prompts of all conversations.
+
+    Args:
+        profile: Stands at the beginning of each.
+        settings: The owner's.
+        now: The clock.
+    """
+
+    def __init__(self, profile: Profile, settings: Settings, now: Callable[[], datetime]) -> None:
+        self._profile = profile
+        self._settings = settings
+        self._now = now
+        self._profiles: dict[str, str] = {}
+
+    def memory_limit(self, info: ModelInfo) -> int:
+        """How many memories a prompt holds at most."""
+        return self._settings.memory.recall or info.memory_limit
+
+    def with_notes(self, messages: Messages, draft: Draft, info: ModelInfo) -> Message:
+        """The question with its notes, kept with it so that the prompt can be laid out again as it was."""
+        question = draft.question
+        if info.memory_placement == "system" or question.context:
+            return question
+        context = prompt.notes(draft.recalled, self._now(), limit=self.memory_limit(info))
+        messages.update(question.id, context=context)
+        return replace(question, context=context)
+
+    def generate(
+        self,
+        model: ChatModel,
+        history: Sequence[Message],
+        question: Message,
+        draft: Draft,
+        *,
+        attempt: int,
+        temporary: bool,
+    ) -> Generation:
+        """Have the model answer.
+
+        Args:
+            history: The conversation before ``question``, oldest first.
+            question: As :meth:`with_notes` gave it.
+            draft: Knows what was recalled.
+            attempt: How many answers there are already.
+            temporary: Nothing of the conversation may reach a disk.
+        """
+        sampling = model.info.sampling
+        if self._settings.model.temperature >= 0:
+            sampling = replace(sampling, temperature=self._settings.model.temperature)
+        if attempt:
+            sampling = replace(sampling, temperature=max(sampling.temperature, _AGAIN_TEMPERATURE), seed=attempt)
+        # A name with a tilde is kept in memory only, never on disk.
+        session = f"{'~' if temporary else ''}c{question.conversation_id}"
+        return model.generate(
+            prompt.lay_out(model.info, history, question, draft.recalled, self._profile_for(session)),
+            max_tokens=self._settings.model.max_answer_tokens,
+            sampling=sampling,
+            session=session,
+        )
+
+    def forget(self) -> None:
+        """Let go of the profiles of conversations under way: a line of them may have been forgotten."""
+        self._profiles.clear()
+
+    def _profile_for(self, session: str) -> str:
+        """The profile as it was when the conversation was first spoken in: a prompt's beginning does not change."""
+        if session not in self._profiles:
+            self._profiles[session] = self._profile.text()
+        return self._profiles[session]
