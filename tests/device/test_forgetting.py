@@ -19,6 +19,7 @@ from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
+from mnemon.memory.selecting import by_person
 from mnemon.memory.store import Store
 
 KEY = b"k" * 32
@@ -124,7 +125,8 @@ def test_a_fact_takes_the_message_that_says_nothing_else(
     assert preview.gone == gone
     assert gone.messages == ((told.id,) if goes else ())
     assert gone.facts == (fact.id,)
-    assert [line.id for line in preview.stays] == ([] if goes else [told.memory_id])  # it is said that it still says so
+    # It is said beforehand that the message still says so.
+    assert [line.id for line in preview.stays] == ([] if goes else [told.memory_id])
     assert memory.is_forgotten("the user lives in leeds")
     assert memory.is_forgotten(said) == goes
 
@@ -194,6 +196,37 @@ def test_another_process_notices(tmp_path: Path) -> None:
         assert there.recall("garden")[0].id == said.memory_id
         here.forget(said.memory_id)
         assert there.recall("garden") == []
+
+
+def test_another_process_with_its_index_in_memory_notices_that_a_person_went(tmp_path: Path) -> None:
+    with opened(tmp_path / "memory.db") as here, opened(tmp_path / "memory.db") as there:
+        talk = here.messages.start()
+        told = [say(here, talk.id, f"Priya and I went to place number {i} together") for i in range(20)]
+        kept = say(here, talk.id, "place number 99 was closed")
+        assert len(there.recall("place number", limit=30)) == 21
+        here.forget(*by_person(here.store, "priya"))
+        assert [found.id for found in there.recall("place number", limit=30)] == [kept.memory_id]
+        new = say(here, talk.id, "place number 100 is open")
+        assert {found.id for found in there.recall("place number", limit=30)} == {kept.memory_id, new.memory_id}
+        assert not there.holds(told[0].memory_id)
+
+
+def test_a_doubt_goes_with_either_of_its_facts(memory: Memory) -> None:
+    talk = memory.messages.start()
+    told = [say(memory, talk.id, f"My sister is called {name}.") for name in ("Inez", "Ines")]
+    for gone in told:
+        facts = [
+            memory.facts.add(f"The user's sister is called {m.text[21:-1]}.", source_id=m.id, origin="pattern")
+            for m in told
+            if memory.holds(m.memory_id)
+        ]
+        if len(facts) == 2:
+            memory.doubts.raise_between(facts[0].id, facts[1].id)
+            assert memory.doubts.open()
+        memory.forget(gone.memory_id)
+        assert memory.doubts.open() == []
+        assert memory.store.tuples("SELECT * FROM doubts") == []
+    assert "inez" not in everything(memory)
 
 
 def test_a_copy_made_before_a_migration_goes_too(tmp_path: Path) -> None:
