@@ -53,6 +53,18 @@ class MemorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacySettings:
+    """``[privacy]``: what may leave the device."""
+
+    mode: str = "ask"
+    """``ask`` shows what would leave and asks each time, unless a topic is allowed; ``never`` lets nothing leave."""
+    health: bool = False
+    """Let words on somebody's health leave; otherwise they are cut out."""
+    ledger_text: bool = True
+    """Keep the exact words that left in the ledger; otherwise only their salted digest."""
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalSettings:
     """``[terminal]``: the terminal app."""
 
@@ -72,6 +84,7 @@ class Settings:
 
     model: ModelSettings = field(default_factory=ModelSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     terminal: TerminalSettings = field(default_factory=TerminalSettings)
 
     def with_values(self, values: Mapping[str, Mapping[str, Any]], *, origin: str) -> Settings:

@@ -93,6 +93,16 @@ def evaluate_forget(app: App, path: Path, as_json: bool) -> None:
     _print_figures(figures, as_json=as_json)
 
 
+@evaluate.command("privacy")
+@path_option
+@output.json_option
+def evaluate_privacy(path: Path, as_json: bool) -> None:
+    """Messages with what must not leave and what must stay: what share of each is as it should be?"""
+    from mnemon.evaluation import redaction
+
+    _print_figures(redaction.run(path), as_json=as_json)
+
+
 @evaluate.command("built-in")
 @click.option("--model", metavar="NAME", help="Another model: a name from `mnemon models list`, or a GGUF file.")
 @click.option("--cases", type=click.Path(path_type=Path), help="Cases of your own, as JSON Lines.")

@@ -24,6 +24,7 @@ class LazyGroup(click.Group):
         "eval": ("eval:evaluate", "Measure recall and answers on real data."),
         "memory": ("memory:memory", "Look at, change, forget, back up, export and import what is remembered."),
         "models": ("models:models", "List, pull and choose local models."),
+        "privacy": ("privacy:privacy", "What may leave this device, and what has left."),
         "profile": ("profile:profile", "The few lines Mnemon knows you by."),
         "settings": ("settings:settings", "Show and change settings."),
     }

@@ -303,3 +303,62 @@ def m0006_index_parts(db: Database) -> None:
         CREATE TRIGGER facts_part_ad AFTER DELETE ON facts BEGIN {gone.format(kind="fact", id="old.id")} END;
         """
     )
+
+
+@migrations()
+def m0010_ledger(db: Database) -> None:
+    """What left the device, only ever added to; and for which topics the owner lets words leave unasked.
+
+    When a message or fact goes, the words sent that rested on it go from the ledger; that something left stays.
+    """
+    gone = "UPDATE ledger SET text = NULL, salt = NULL WHERE id IN (SELECT entry_id FROM ledger_sources"
+    sealed = ("id", "at", "kind", "recipient", "bytes", "digest", "kept", "placeholders", "sources", "hash")
+    same = " AND ".join(f"new.{name} IS old.{name}" for name in sealed)
+    db.executescript(
+        f"""
+        CREATE TABLE ledger (
+            id INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            recipient TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            digest BLOB NOT NULL,                 -- SHA-256 of salt and text
+            kept TEXT NOT NULL CHECK (kept IN ('text', 'digest')),
+            placeholders TEXT NOT NULL,           -- those sent, without what they stand for
+            sources TEXT NOT NULL,                -- the memories the text held words of
+            hash BLOB NOT NULL,                   -- seals this entry and, through the one before, all earlier ones
+            salt BLOB,
+            text TEXT
+        );
+        CREATE TABLE ledger_sources (
+            entry_id INTEGER NOT NULL REFERENCES ledger (id),
+            kind TEXT NOT NULL CHECK (kind IN ('m', 'f')),
+            ref INTEGER NOT NULL,
+            PRIMARY KEY (kind, ref, entry_id)
+        ) WITHOUT ROWID;
+        CREATE TABLE ledger_head (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            entries INTEGER NOT NULL,
+            seal BLOB NOT NULL
+        );
+        CREATE TRIGGER ledger_bd BEFORE DELETE ON ledger BEGIN
+            SELECT raise(ABORT, 'the ledger is only added to');
+        END;
+        CREATE TRIGGER ledger_bu BEFORE UPDATE ON ledger
+            WHEN new.text IS NOT NULL OR new.salt IS NOT NULL OR NOT ({same}) BEGIN
+            SELECT raise(ABORT, 'the ledger is only added to');
+        END;
+        CREATE TRIGGER ledger_messages_ad AFTER DELETE ON messages BEGIN
+            {gone} WHERE kind = 'm' AND ref = old.id);
+        END;
+        CREATE TRIGGER ledger_facts_ad AFTER DELETE ON facts BEGIN
+            {gone} WHERE kind = 'f' AND ref = old.id);
+        END;
+        CREATE TABLE permissions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            topic TEXT NOT NULL,
+            given_at INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL
+        );
+        """
+    )
