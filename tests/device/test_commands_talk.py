@@ -192,3 +192,22 @@ def test_a_sign_of_life_on_a_terminal_only() -> None:
     assert done.stdout == b"Good.\n"
     assert shown.startswith("Thinking …")
     assert shown.endswith("\r\x1b[K")
+
+
+def test_what_is_asked_to_be_forgotten_goes_after_a_yes_on_a_terminal() -> None:
+    subprocess.run(command("ask", "My dog is called Biscuit.", script="Noted."), check=True, capture_output=True)
+    for said, there in (("no", True), ("yes", False)):
+        ours, theirs = pty.openpty()
+        asking = subprocess.Popen(
+            command("ask", "forget what I told you about Biscuit", script="?"),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        os.close(theirs)
+        os.write(ours, f"{said}\n".encode())
+        assert b"I can forget that." in asking.communicate(timeout=60)[0]
+        os.close(ours)
+        assert asking.returncode == 0
+        found = subprocess.run(command("memory", "search", "Biscuit", script=""), check=False, capture_output=True)
+        assert (b"My dog is called Biscuit." in found.stdout) == there

@@ -114,6 +114,21 @@ async def test_forgetting_asks_first_and_then_leaves_nothing(home: Path) -> None
             assert texts(app)[-2] == "and now?"
 
 
+async def test_forgetting_asked_in_the_conversation_needs_a_yes(home: Path) -> None:
+    with opened(home, "Noted.", "Biscuit.") as app:
+        async with app.run_test(size=WIDE) as pilot:
+            await _told_and_asked(pilot, app)
+            for key, stays in (("escape", True), ("y", False)):
+                await tell(pilot, "forget what I told you about Biscuit")
+                await wait_until(pilot, lambda: "It cannot be undone." in screen_text(app))
+                await pilot.press(key)
+                await wait_until(pilot, lambda: app.screen is app.chat)
+                await settled(pilot)
+                await wait_until(pilot, lambda: ("My dog is called Biscuit." in list(stored(app))) is stays)  # noqa: B023
+            assert not [text for text in stored(app) if "Biscuit" in text]
+            assert not _facts(app)
+
+
 async def test_a_message_without_facts_gets_one_by_hand(home: Path) -> None:
     with opened(home, "Noted.", "Biscuit.") as app:
         async with app.run_test(size=WIDE) as pilot:
@@ -186,7 +201,11 @@ async def test_two_facts_that_contradict_each_other_are_settled_by_a_key(home: P
             memory = app.assistant.memory
             known = memory.facts.list()[0]
             other = memory.facts.add(
-                "The user's dog is called Biscuits.", subject="dog", attribute="name", value="Biscuits", origin="owner"
+                "The user's dog is called Biscuits.",
+                subject="dog",
+                attribute="name",
+                value="Biscuits",
+                origin="owner",
             )
             memory.doubts.raise_between(known.id, other.id)
             app.chat.look_at_answer()
