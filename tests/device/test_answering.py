@@ -25,8 +25,10 @@ def memory(text: str, *, cosine: float = 0.6, overlap: float = 0.6, valid: bool 
     return Recalled(id, "message", text, 1.0, cosine, overlap, source, valid)
 
 
-def let_through(answer: str, *sources: str, told: bool = True, strict: bool = True, logprob: float = -0.1) -> Gate:
-    gate = Gate(understand("what?"), told=told, strict=strict)
+def let_through(
+    answer: str, *sources: str, told: bool = True, strict: bool = True, logprob: float = -0.1, message: str = "what?"
+) -> Gate:
+    gate = Gate(understand(message), told=told, strict=strict)
     gate.rest_on(Sources(sources))
     shown = ""
     for word in answer.split(" "):
@@ -66,6 +68,22 @@ def test_advice_and_questions_to_mnemon_are_told_apart_from_what_was_told() -> N
     assert understand("can you write a poem?").of_mnemon
     assert not understand("do you remember my dog's name?").of_mnemon
     assert understand("where did I live before?").past
+
+
+@pytest.mark.parametrize(
+    ("answer", "allowed"),
+    [
+        ("I've updated that: you live in Leeds now.", False),
+        ("I've updated that: you live in Bristol now.", True),
+        ("Noted: your dog is called Biscuit.", False),
+        ("How lovely! I'll remember that.", True),
+        ("I don't know where you live yet.", False),
+    ],
+)
+def test_a_small_model_answers_news_with_the_news_itself(answer: str, allowed: bool) -> None:
+    news = "we moved to Bristol last week"
+    known = ("We live in Leeds.", "My dog is called Biscuit.", "We live in Bristol.")
+    assert bool(let_through(answer, news, *known, told=False, message=news).refusal) is not allowed
 
 
 @given(st.text(max_size=300))

@@ -225,7 +225,8 @@ class Gate:
         if self._strict and self._repeats(sentence):
             return Verdict(False, "the model began to repeat itself")
         if says_unknown(sentence):
-            return Verdict(not self._told, "the model did not find it in what was recalled")
+            out_of_place = self._strict and self._asked.of_owner and not self._asked.asks  # nothing was asked
+            return Verdict(not self._told and not out_of_place, "the model did not find it in what was recalled")
         claim = self._told or (_SECOND_PERSON.search(sentence) and not _OFFER.search(sentence))
         verdict = self._check_values(sentence) if claim or self._strict else Verdict(True)
         if verdict.allowed and self._strict:
@@ -249,6 +250,8 @@ class Gate:
                 return Verdict(False, f"“{stem}” is in none of its sources")
         if claim:
             sourced = [stem for stem in stems if stem not in _PHRASING]
+            if not self._asked.asks and (strange := set(sourced) - words.stems(self._asked.text)):
+                return Verdict(False, f"“{strange.pop()}” is not what was told just now")
             for first, second in pairwise(sourced):
                 if not self._sources.has_in_order(first, second):
                     return Verdict(False, f"“{first} … {second}” is said like that in none of its sources")
