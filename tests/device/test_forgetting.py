@@ -16,6 +16,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from test_index import HashingEmbedder
 
 from mnemon.errors import InputError, NotFoundError
+from mnemon.memory.consolidation import consolidate
+from mnemon.memory.extraction import FactDraft
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
@@ -48,6 +50,28 @@ def everything(memory: Memory) -> str:
         for row in memory.store.tuples(f"SELECT * FROM {table}"):
             lines += [v.decode("latin-1") if isinstance(v, bytes) else str(v) for v in row]
     return "\n".join(lines).lower()
+
+
+def test_another_process_takes_over_a_key_and_what_is_forgotten_here_is_known_there(tmp_path: Path) -> None:
+    with opened(tmp_path / "memory.db") as here, opened(tmp_path / "memory.db") as there:
+        said = say(here, here.messages.start().id, "My safe opens with 0007.")
+        assert not here.is_forgotten(said.text)
+        there.adopt_tombstone_key(b"t" * 32)  # as reading a sealed export does
+        here.forget(said.memory_id)
+        assert there.is_forgotten(said.text)
+        assert here.is_forgotten(said.text)
+
+
+def test_a_key_whose_import_was_refused_is_not_used(tmp_path: Path) -> None:
+    with opened(tmp_path / "memory.db") as here:
+        said = say(here, here.messages.start().id, "My safe opens with 0007.")
+        with contextlib.suppress(InputError), here.store.transaction():
+            here.adopt_tombstone_key(b"t" * 32)
+            assert not here.is_forgotten(said.text)
+            raise InputError("An entry cannot be used.")
+        here.forget(said.memory_id)
+    with opened(tmp_path / "memory.db") as later:
+        assert later.is_forgotten(said.text)
 
 
 def test_what_cannot_be_forgotten(memory: Memory) -> None:
@@ -257,6 +281,7 @@ class MemoryMachine(RuleBasedStateMachine):
         self.kept_facts: dict[int, str] = {}
         self.sources: dict[int, int] = {}
         self.gone: set[str] = set()
+        self.buried: list[tuple[str, int]] = []  # fact tokens, with the newest message there was then
         self.serial = 0
         self.talk = self.memory.messages.start().id
 
@@ -312,6 +337,15 @@ class MemoryMachine(RuleBasedStateMachine):
         if fact[0] in self.kept_facts:
             self.memory.forget(f"f{fact[0]}")
             self.gone.add(self.kept_facts.pop(fact[0]))
+            self.buried.append((fact[1], max(self.kept, default=0)))
+
+    @rule()
+    def take_facts_again(self) -> None:
+        """From another message, as a model might that read it anew."""
+        for token, newest in self.buried:
+            for id in [id for id in self.kept if id <= newest][:2]:
+                draft = FactDraft(f"The user has {token}.", value=token, origin="model")
+                assert consolidate(self.memory, self.memory.messages.get(id), [draft]) == []
 
     @rule()
     def reopen(self) -> None:
