@@ -97,7 +97,6 @@ class Forgetting:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._secret: bytes | None = None
 
     def forget(self, ids: Sequence[str]) -> Forgotten:
         """Remove these memories and what rests on them, all or nothing.
@@ -181,7 +180,6 @@ class Forgetting:
         with self._store.transaction():
             self._store.secret("tombstones")
             self._store.execute("UPDATE secrets SET value = ? WHERE name = 'tombstones'", (key,))
-            self._secret = None
 
     def _doomed(self, ids: Sequence[str]) -> _Doomed:
         doomed = _Doomed()
@@ -298,10 +296,11 @@ class Forgetting:
         self._store.execute_many("DELETE FROM vectors WHERE kind = ? AND ref = ?", [(kind, id) for id in ids])
 
     def _key(self) -> bytes:
-        """The tombstones' key. Read before a transaction begins: one that is taken back would take it along."""
-        if self._secret is None:
-            self._secret = self._store.secret("tombstones")
-        return self._secret
+        """The tombstones' key, made at first use: before a transaction begins that may be taken back.
+
+        Not kept here: an import may bring another one, in another process, or in one that is taken back.
+        """
+        return self._store.secret("tombstones")
 
     def _digest(self, text: str, at: int | None = None) -> bytes:
         plain = " ".join(re.findall(r"\w+", text.casefold())) or text.strip()  # "🙂" is not every text without words

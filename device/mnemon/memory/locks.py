@@ -74,7 +74,7 @@ class Presence:
     def __init__(self, path: Path) -> None:
         self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self.first = _try_lock(self._handle)
-        _try_lock(self._handle, shared=True)
+        _share(self._handle)
 
     def close(self) -> None:
         """Leave; leaving twice is fine."""
@@ -83,13 +83,21 @@ class Presence:
             self._handle = None
 
 
-def _try_lock(handle: int, *, shared: bool = False) -> bool:
+def _try_lock(handle: int) -> bool:
     try:
         import fcntl
     except ImportError:
         return False
     try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
+
+
+def _share(handle: int) -> None:
+    """Waits, for microseconds: another process may hold the lock alone while it finds out whether it is the first."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_SH)

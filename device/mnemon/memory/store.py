@@ -184,12 +184,15 @@ class Store:
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept inside the file, made at first use; they stay when the key changes."""
+        known = "SELECT value FROM secrets WHERE name = ?"
+        if there := self.tuples(known, (name,)):
+            return bytes(there[0][0])
         with self.transaction():
             self.execute(
                 "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
                 (name, secrets.token_bytes(KEY_BYTES)),
             )
-            return bytes(self.tuples("SELECT value FROM secrets WHERE name = ?", (name,))[0][0])
+            return bytes(self.tuples(known, (name,))[0][0])
 
     def rekey(self, new_key: bytes) -> None:
         """Encrypt the whole file anew with ``new_key``: a copy of it, which then takes its place in one rename.
