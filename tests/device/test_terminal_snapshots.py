@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from textual.pilot import Pilot
 from mnemon.terminal.app import MnemonApp
 
 Compare = Callable[..., bool]
+
+AT = datetime(2026, 3, 2, 10, 7, tzinfo=UTC)
 
 ANSWER = (
     "Yes, you told me.\n\n- **Biscuit** is your dog\n- he chewed your slippers\n\n```python\ndog = 'Biscuit'\n```"
@@ -33,6 +36,7 @@ def _look(app: MnemonApp, *keys: str, wide: bool = False) -> Callable[[Pilot[Non
     async def before(pilot: Pilot[None]) -> None:
         await ready(pilot)
         app.chat.composer.cursor_blink = False
+        app.assistant.now = lambda: AT  # the clock of the tests goes on with every look, background work's too
         await tell(pilot, "My dog is called Biscuit.")
         told = app.assistant.memory.messages.branch(app.chat.conversation.conversation_id or 0)[0]
         fact = app.assistant.memory.facts.add(
