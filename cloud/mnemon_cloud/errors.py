@@ -108,7 +108,6 @@ class Reason(StrEnum):
     QUOTA = "quota"
     DEVICE_BUSY = "device-busy"
     QUEUE = "queue-full"
-    DRAINING = "draining"
     REPLACED = "replaced"
     SLOW_READER = "slow-reader"
     ENGINE = "engine"

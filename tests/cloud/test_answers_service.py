@@ -230,6 +230,22 @@ async def test_the_same_question_again_takes_the_place_of_the_first(tmp_path: Pa
         assert await second == "w " * 90
 
 
+async def test_without_tls_only_by_name(tmp_path: Path) -> None:
+    from cloud_server import settings_with
+
+    from mnemon_cloud import server
+
+    async with serving(tmp_path) as running:
+        plain = await server.start(
+            settings_with(), running.keys, running.storage, running.engine, insecure_without_tls=True
+        )
+        channel = grpc.aio.insecure_channel(f"localhost:{plain.port}")
+        health = health_pb2_grpc.HealthStub(channel)
+        assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=5)).status == 1
+        await channel.close()
+        await plain.stop(0)
+
+
 async def test_a_deadline_ends_the_engine_s_work(tmp_path: Path) -> None:
     engine = ScriptedEngine(words=("w ",) * 1000, pause=0.02)
     async with serving(tmp_path, engine) as running:

@@ -123,12 +123,15 @@ def test_invites_and_devices_are_listed_and_revoked(home: Path) -> None:
     run("init")
     second = read_invite(run("invites", "create", "--hours", "1"))
     assert abs(second.expires_at_ms / 1000 - time.time() - 3600) < 60
+    assert (second.insecure, bool(second.authority)) == (False, True)
     rows = json.loads(run("invites", "list", "--json"))
     assert [row["state"] for row in rows] == ["open", "open"]
     run("invites", "revoke", rows[0]["id"])
     assert "no open invite" in run("invites", "revoke", rows[0]["id"], code=4)
     assert {row["state"] for row in json.loads(run("invites", "list", "--json"))} == {"open", "revoked"}
     assert json.loads(run("devices", "list", "--json")) == []
+    plain = read_invite(run("invites", "create", "--insecure-without-tls"))
+    assert (plain.insecure, plain.authority) == (True, b"")
     assert "no active device" in run("devices", "revoke", "00" * 16, code=4)
     assert "is not an id" in run("devices", "revoke", "xyz", code=2)
 

@@ -197,6 +197,8 @@ class Batcher:
         if not whole:  # all of them were cancelled
             for job in taken:
                 self._leave(job)
+            # Nobody waits for a cancelled one; those that were cut off by :meth:`stop` are told.
+            self._deliver([(job, EngineError("The engine was stopped.", hint="Ask again.")) for job in taken])
             return
         news: list[tuple[Job, Piece | EngineError]] = []
         for job in taken:

@@ -63,7 +63,7 @@ class LlamaCppEngine:
                     sequences=settings.parallel,
                     window=min(settings.window, vocabulary.trained_window),
                     batch=max(_BATCH, settings.parallel),
-                    threads=settings.threads or len(os.sched_getaffinity(0)),
+                    threads=settings.threads or _usable_cores(),
                 )
             except EngineError:
                 vocabulary.close()
@@ -149,6 +149,13 @@ def model_path(settings: EngineSettings) -> Path:
 
         return built_in_model()
     return Path(settings.model).expanduser()
+
+
+def _usable_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
 
 
 def _joined(pieces: deque[Piece | EngineError]) -> Piece:
