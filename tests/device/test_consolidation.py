@@ -9,7 +9,7 @@ import pytest
 from no_embedder import NoEmbedder
 
 from mnemon.memory.consolidation import consolidate
-from mnemon.memory.extraction import extract
+from mnemon.memory.extraction import FactDraft, extract
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Fact
 
@@ -47,6 +47,19 @@ def test_forgotten_does_not_return_by_extraction_but_may_be_told_anew(talk: Talk
     assert consolidate(talk.memory, message, extract(message)) == []
     assert talk.known() == set()
     assert talk.tell("My dog is called Biscuit.", days=400)[0].value == "Biscuit"
+
+
+def test_what_a_model_read_ends_nothing_that_was_plainly_said(talk: Talk) -> None:
+    talk.tell("I work as a glazier for Prendergast and Sons.")
+    known = talk.known()
+    at = DAY + timedelta(days=9)
+    words = "We go to the old works on Mondays."
+    message = talk.memory.messages.add(talk.conversation.id, "owner", words, said_at=at)
+    misread = FactDraft("The user works for The old works.", attribute="employer", value="old works", origin="model")
+    assert consolidate(talk.memory, message, [misread]) == []
+    assert talk.known() == known
+    hobby = FactDraft("The user plays the oboe.", attribute="instrument", value="oboe", origin="model")
+    assert [fact.text for fact in consolidate(talk.memory, message, [hobby])] == ["The user plays the oboe."]
 
 
 def test_doing_it_twice_changes_nothing(talk: Talk) -> None:

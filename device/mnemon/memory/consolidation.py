@@ -110,6 +110,8 @@ def _settle(memory: Memory, message: Message, draft: FactDraft) -> Fact | None:
         past = f"past {draft.attribute}".strip()
     replaced = [fact for fact in held if _gives_way(fact, draft)]
     replaced += _companions(replaced, held, draft)
+    if draft.origin == "model" and any(old.origin != "model" for old in replaced):
+        return None  # a small model misreads; the words stay, and a change is linked to what it changes
     fact = facts.add(
         draft.text,
         subject=draft.subject,
