@@ -281,7 +281,6 @@ class MemoryMachine(RuleBasedStateMachine):
         self.kept_facts: dict[int, str] = {}
         self.sources: dict[int, int] = {}
         self.gone: set[str] = set()
-        self.buried: list[tuple[str, int]] = []  # fact tokens, with the newest message there was then
         self.serial = 0
         self.talk = self.memory.messages.start().id
 
@@ -337,14 +336,8 @@ class MemoryMachine(RuleBasedStateMachine):
         if fact[0] in self.kept_facts:
             self.memory.forget(f"f{fact[0]}")
             self.gone.add(self.kept_facts.pop(fact[0]))
-            self.buried.append((fact[1], max(self.kept, default=0)))
-
-    @rule()
-    def take_facts_again(self) -> None:
-        """From another message, as a model might that read it anew."""
-        for token, newest in self.buried:
-            for id in [id for id in self.kept if id <= newest][:2]:
-                draft = FactDraft(f"The user has {token}.", value=token, origin="model")
+            for id in list(self.kept)[:2]:  # taken again from another message, as a model might that reads it anew
+                draft = FactDraft(f"The user has {fact[1]}.", value=fact[1], origin="model")
                 assert consolidate(self.memory, self.memory.messages.get(id), [draft]) == []
 
     @rule()
