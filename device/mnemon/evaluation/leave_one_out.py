@@ -106,6 +106,7 @@ _PIECES = (
     ("coverage",),
     ("speaker",),
     ("asking",),
+    ("time",),
 )
 
 
@@ -159,7 +160,7 @@ def _weigh(memory: Memory, sample: Sample) -> list[_Weighed]:
     found = []
     for question in sample.questions:
         if _LEVEL in question.evidence:
-            refs, features = memory.weighed(question.text)
+            refs, features = memory.weighed(question.text, at=question.asked_at)
             found.append(_Weighed(refs, features, question.evidence[_LEVEL], question.category))
     return found
 

@@ -168,9 +168,9 @@ class Memory:
     def weights(self, weights: Weights) -> None:
         self._recall.weights = weights
 
-    def weighed(self, question: str) -> tuple[list[str], np.ndarray]:
+    def weighed(self, question: str, *, at: datetime | None = None) -> tuple[list[str], np.ndarray]:
         """See :meth:`mnemon.memory.recall.Recall.weighed`."""
-        return self._recall.weighed(question)
+        return self._recall.weighed(question, at=at)
 
     def search(self, words: str, *, limit: int = 10, everything: bool = True) -> list[Recalled]:
         """Memories for a person to look at: by default also questions and Mnemon's own answers."""

@@ -25,7 +25,8 @@ _RELATED_MOST = (
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each part counts for. Chosen by ``mnemon eval memory --leave-one-out`` (docs/recall.md).
+    """What each part counts for. Chosen by ``mnemon eval memory --leave-one-out`` (docs/recall.md); those beside
+    ``time`` from a fit without it, so that a question without any time is ranked as it was.
 
     Attributes:
         sentence: Cosine of the sentence nearest to the question.
@@ -42,6 +43,7 @@ class Weights:
         related: Whether words of nearly the same meaning count for ``coverage`` (1) or not (0).
         speaker: Said by the one the question names, or by the owner where it says "my".
         asking: Ends with a question.
+        time: Names or was said at the time the question names; for one that asks when, names a time.
     """
 
     sentence: float = 3.85
@@ -57,6 +59,7 @@ class Weights:
     related: float = 1.0
     speaker: float = 1.15
     asking: float = -0.61
+    time: float = 3.12
 
 
 FEATURES = (
@@ -71,6 +74,7 @@ FEATURES = (
     "coverage",
     "speaker",
     "asking",
+    "time",
 )
 """The parts of the sum, in the order of a feature matrix's columns."""
 
@@ -159,6 +163,7 @@ def features(
     asked: Asked,
     keys: tuple[np.ndarray, np.ndarray],
     speaks: np.ndarray,
+    times: np.ndarray | float,
 ) -> np.ndarray:
     """The parts of the sum for some messages.
 
@@ -170,9 +175,10 @@ def features(
         asked: The question's words.
         keys: Cosines of each one's best sentence and of it with what it replies to, (n,) each.
         speaks: Whether it is said by whoever the question is about, (n,).
+        times: How far the time of each fits the question's, in [0, 1], (n,); 0 for a question without any.
 
     Returns:
-        float32, (n, 11), in the order of :data:`FEATURES`.
+        float32, (n, 12), in the order of :data:`FEATURES`.
     """
     around = _around(rows, places)
     before, after, two_before, two_after = around
@@ -189,6 +195,7 @@ def features(
     found[:, 8] = _coverage(len(rows), (places, *around), asked)
     found[:, 9] = speaks
     found[:, 10] = rows.ends_asking[places]
+    found[:, 11] = times
     return found
 
 
