@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 
 from mnemon.background import Background
@@ -47,6 +47,7 @@ class Afterwards:
         self._wanted = wanted
         self._background = Background()
         self._profile_due = False
+        self._rules_kept_on: date | None = None
         self._filling = False
         self._closing = False
 
@@ -78,9 +79,10 @@ class Afterwards:
         self._background.later(self._scrub)
         self._fill_later()
 
-    def keep_rules(self, rules: Mapping[str, int]) -> None:
-        """Forget, as soon as there is time, what the owner's retention rules say is due."""
-        if rules:
+    def keep_rules(self, rules: Mapping[str, int], today: date) -> None:
+        """Forget, as soon as there is time, what the owner's retention rules say is due; once a day is enough."""
+        if rules and self._rules_kept_on != today:
+            self._rules_kept_on = today
             self._background.later(Retention(self._memory, rules).apply)
 
     def of_forgetting(self) -> None:

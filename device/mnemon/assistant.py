@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mnemon import paths
@@ -20,14 +18,15 @@ from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import Evidence, is_about_what_was_told
 from mnemon.answering.fallback import in_other_words
 from mnemon.answering.forget_requests import Proposal
-from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, says_unknown
+from mnemon.answering.gate import Gate, says_unknown
 from mnemon.answering.history import told_as_change
-from mnemon.answering.prompts import Prompts
+from mnemon.answering.prompts import Prompts, sources
 from mnemon.answering.questions import Asked, understand
 from mnemon.answering.retrieval import gather
 from mnemon.answering.summary import asks_for_summary, summary
+from mnemon.background import Warming
 from mnemon.chat import Chat, check_text
-from mnemon.errors import MnemonError
+from mnemon.memory import retention
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER, Forgotten
 from mnemon.memory.locks import Presence
 from mnemon.memory.memory import Memory
@@ -68,6 +67,7 @@ class Assistant:
         now: The clock, for tests.
 
     Raises:
+        SettingsError: A setting cannot be understood.
         StoreError: The memory cannot be opened (wrong or lost key, damaged file, …).
         DiskError: The home cannot be written.
 
@@ -93,6 +93,7 @@ class Assistant:
         self.home = paths.home(home)
         overrides = {"model": {"name": model}} if model else {}
         self.settings = settings or settings_module.load(self.home, overrides=overrides)
+        retention.check(self.settings.memory.retention)
         self.now = now or (lambda: datetime.now(UTC))
         self._models = ModelHolder(self._load, self.settings.model.name, chat_model)
         self._temporary: Memory | None = None
@@ -103,9 +104,8 @@ class Assistant:
             self.memory.messages.recover()
         self.profile = Profile(self.memory)
         self._prompts = Prompts(self.profile, self.settings, self.now)
-        self._warming: list[threading.Thread] = []
+        self._warming = Warming()
         self._forgotten = self.memory.forgotten_so_far()
-        self._rules_kept_on: date | None = None
         self._afterwards = Afterwards(
             self.memory, self.profile, lambda: self._models.loaded, wanted=self.settings.memory.extract
         )
@@ -168,9 +168,7 @@ class Assistant:
     def _turn(self, kept: Memory, question: Message, attempt: int, signal: StopSignal) -> Iterator[TurnEvent]:
         if self._forgotten != self.memory.forgotten_so_far():  # another process did it
             self._forget_sessions()
-        if self._rules_kept_on != (today := self.now().date()):  # at the first turn of a day, whatever was opened
-            self._rules_kept_on = today
-            self._afterwards.keep_rules(self.settings.memory.retention)
+        self._afterwards.keep_rules(self.settings.memory.retention, self.now().date())
         kept.index(question)
         kept.corrections.note(question)
         messages = kept.messages
@@ -221,9 +219,7 @@ class Assistant:
             if not (kept.holds(draft.question.memory_id) and self.memory.holds(*(m.id for m in draft.recalled))):
                 draft.text, draft.recalled = FORGOTTEN_ANSWER, ()
             if kept is self.memory:
-                said = draft.text.casefold()
-                facts = (fact for memory in draft.recalled for fact in memory.facts if fact.valid_to is None)
-                kept.facts.rehearsal.use(f.id for f in facts if f.value and f.value.casefold() in said)
+                kept.facts.rehearsal.use(draft.facts_said())
             return draft.finish(status, load_ms)
 
     def _words(
@@ -237,13 +233,13 @@ class Assistant:
         info = self.model.info
         small = 0 < info.parameters < SMALL_MODEL_PARAMETERS
         told = is_about_what_was_told(asked, evidence, small=small)
-        gate = Gate(asked, told=told, strict=small and (asked.of_owner or not asked.of_mnemon))
+        gate = Gate(asked, told=told, strict=small)
         unsure = small and (evidence.strength != "strong" or told_as_change(evidence) or attempt > 0)
         corrected = evidence.best is not None and evidence.best.corrects  # a model would repeat what it believes
         if not (told and (unsure or corrected)):
             question = self._prompts.with_notes(kept.messages, draft, info)
             before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
-            gate.rest_on(_sources(asked, before, draft, told=told, small=small))
+            gate.rest_on(sources(asked, before, draft, told=told, small=small))
             generation = self._prompts.generate(
                 self.model, before, question, draft, attempt=attempt, temporary=kept is not self.memory
             )
@@ -315,19 +311,11 @@ class Assistant:
     def catch_up(self) -> None:
         """What has to be done since the last time, in the background: forget what the retention rules say, take facts
         from messages that a crash or an import left without, and bring the profile in step."""
-        self._rules_kept_on = self.now().date()
-        self._afterwards.keep_rules(self.settings.memory.retention)
+        self._afterwards.keep_rules(self.settings.memory.retention, self.now().date())
         self._afterwards.catch_up()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until background work (facts, profile) is done.
-
-        Args:
-            timeout: Seconds; None waits as long as it takes.
-
-        Returns:
-            Whether all of it is done.
-        """
+        """Wait up to ``timeout`` seconds (None: as long as it takes) until facts and profile are done; says whether they are."""
         return self._afterwards.wait(timeout)
 
     # -- the model -------------------------------------------------------------------------------------------------
@@ -382,14 +370,7 @@ class Assistant:
 
     def warm(self) -> None:
         """Load model and embedder in the background, so that the first answer does not wait for them."""
-
-        def load(what: Callable[[], object]) -> None:
-            with contextlib.suppress(MnemonError):  # the first turn raises it where it can be shown
-                what()
-
-        for what in (self._models.get, self.memory.warm):
-            self._warming.append(threading.Thread(target=load, args=(what,), name="mnemon-warm", daemon=True))
-            self._warming[-1].start()
+        self._warming.load(self._models.get, self.memory.warm)
 
     def close(self) -> None:
         """Finish background work that is near its end, then free everything. Calling it again does nothing."""
@@ -400,8 +381,7 @@ class Assistant:
             self._temporary = None
         self.memory.close()
         self._presence.close()
-        for thread in self._warming:  # native code that still loads while the program ends would abort it
-            thread.join()
+        self._warming.join()
 
     def __enter__(self) -> Assistant:
         return self
@@ -413,12 +393,3 @@ class Assistant:
         if self._temporary is None:
             self._temporary = Memory.temporary(embedder=self.memory.embedder, now=self.now)
         return self._temporary
-
-
-def _sources(asked: Asked, history: list[Message], draft: Draft, *, told: bool, small: bool) -> Sources:
-    """What an answer may rest on. A small model mixes memories up: about what was told it gets only the best one."""
-    holding = [memory for memory in draft.recalled if memory.valid or asked.past]
-    if told and small:
-        return Sources([draft.question.text], holding[:1])
-    own = [ABOUT_MNEMON] if asked.asks else []
-    return Sources([*own, draft.question.text, *(message.text for message in history)], holding)

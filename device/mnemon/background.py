@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -62,3 +63,26 @@ class Background:
             log.warning("background work failed: %s", error.code)
         except Exception as error:  # noqa: BLE001 - nobody looks at the future: unlogged it would be gone for good
             log.error("background work failed: %s", type(error).__name__)
+
+
+class Warming:
+    """Things that are loaded before they are needed, each in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def load(self, *whats: Callable[[], object]) -> None:
+        """Begin to load; an error is left for whoever needs the thing, where it can be shown."""
+
+        def quietly(what: Callable[[], object]) -> None:
+            with contextlib.suppress(MnemonError):
+                what()
+
+        for what in whats:
+            self._threads.append(threading.Thread(target=quietly, args=(what,), name="mnemon-warm", daemon=True))
+            self._threads[-1].start()
+
+    def join(self) -> None:
+        """Wait: native code that still loads while the program ends would abort it."""
+        for thread in self._threads:
+            thread.join()

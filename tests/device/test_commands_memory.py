@@ -13,6 +13,8 @@ import pytest
 from click.testing import Result
 from command_line import run as run_saying
 
+from mnemon.errors import SettingsError
+
 MNEMON = str(Path(sys.executable).with_name("mnemon"))
 
 
@@ -117,6 +119,10 @@ def test_rules_are_listed_and_applied(own_home: Path) -> None:
     assert shown["due"][0]["would_forget"] == []
     (own_home / "settings.toml").write_text('[memory.retention]\n"topic doctor" = 0\n', "utf-8")
     assert run("memory", "retention").exit_code != 0
+    (own_home / "settings.toml").write_text('[memory.retention]\n"weather" = 5\n', "utf-8")
+    refused = run("ask", "Good morning")  # at once, not at some later turn
+    assert refused.exit_code == SettingsError.exit_code
+    assert "is no rule" in refused.stderr
 
 
 def test_forgetting_needs_a_yes_and_is_for_good(biscuit: str, own_home: Path) -> None:

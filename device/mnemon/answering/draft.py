@@ -47,6 +47,12 @@ class Draft:
             self._save(self.answer_id, text=self.text, recalled=self._recalled_ids)
             self._saved_at = time.perf_counter()
 
+    def facts_said(self) -> set[int]:
+        """The numbers of the facts that were recalled, still hold, and whose value the answer says."""
+        said = self.text.casefold()
+        facts = (fact for memory in self.recalled for fact in memory.facts if fact.valid_to is None)
+        return {fact.id for fact in facts if fact.value and fact.value.casefold() in said}
+
     def finish(self, status: MessageStatus, load_ms: float = 0.0) -> Answer:
         """Save it for good.
 

@@ -1,4 +1,5 @@
-"""Asking the model: what a turn's prompt is made of, and what stays the same from turn to turn."""
+"""Asking the model: what a turn's prompt is made of, what stays the same from turn to turn, and what the answer may
+rest on."""
 
 from __future__ import annotations
 
@@ -7,11 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mnemon.answering.gate import ABOUT_MNEMON, Sources
 from mnemon.runtime import prompt
 from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
 
 if TYPE_CHECKING:
     from mnemon.answering.draft import Draft
+    from mnemon.answering.questions import Asked
     from mnemon.memory.messages import Messages
     from mnemon.memory.records import Message
     from mnemon.profile import Profile
@@ -91,3 +94,12 @@ class Prompts:
         if session not in self._profiles:
             self._profiles[session] = self._profile.text()
         return self._profiles[session]
+
+
+def sources(asked: Asked, history: Sequence[Message], draft: Draft, *, told: bool, small: bool) -> Sources:
+    """What an answer may rest on. A small model mixes memories up: about what was told it gets only the best one."""
+    holding = [memory for memory in draft.recalled if memory.valid or asked.past]
+    if told and small:
+        return Sources([draft.question.text], holding[:1])
+    own = [ABOUT_MNEMON] if asked.asks else []
+    return Sources([*own, draft.question.text, *(message.text for message in history)], holding)

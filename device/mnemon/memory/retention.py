@@ -117,6 +117,16 @@ class Retention:
         return sorted(old & meant, key=lambda id: (id[0], int(id[1:])))
 
 
+def check(rules: Mapping[str, int]) -> None:
+    """Refuse rules that cannot be understood, before anything rests on them.
+
+    Raises:
+        SettingsError: One of them does not say what, or after how many days.
+    """
+    for text, days in rules.items():
+        parse(text, days)
+
+
 def parse(text: str, days: int) -> Rule:
     """A rule from the settings.
 
