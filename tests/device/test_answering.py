@@ -70,6 +70,11 @@ def test_advice_and_questions_to_mnemon_are_told_apart_from_what_was_told() -> N
     assert understand("where did I live before?").past
 
 
+def test_a_small_model_that_goes_round_in_circles_is_stopped() -> None:
+    told = "The bat sat on the top of the shed, and the bat of the house too."
+    assert let_through("You put the top of the bat of the bat of the bat.", told, told=False).refusal
+
+
 @pytest.mark.parametrize(
     ("answer", "allowed"),
     [

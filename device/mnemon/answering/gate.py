@@ -236,11 +236,13 @@ class Gate:
         return verdict
 
     def _repeats(self, sentence: str) -> bool:
-        """For a small model: a word twice in a row, or a sentence it has said already."""
-        flat = " ".join(words.words(sentence)).lower()
+        """For a small model: a word twice in a row, three words over again, or a sentence it has said already."""
+        said = [word.lower() for word in words.words(sentence)]
+        flat = " ".join(said)
         again = flat in self._before
         self._before.add(flat)
-        return again or bool(_STUTTER.search(flat))
+        triples = list(zip(said, said[1:], said[2:], strict=False))
+        return again or len(set(triples)) < len(triples) or bool(_STUTTER.search(flat))
 
     def _check_words(self, sentence: str, *, claim: bool) -> Verdict:
         """For a small model: every meaningful word has a source, and claims keep the order of theirs."""
