@@ -315,7 +315,7 @@ class Assistant:
         self._afterwards.catch_up()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to ``timeout`` seconds (None: as long as it takes) until facts and profile are done; says whether they are."""
+        """Wait up to ``timeout`` seconds (None: as long as it takes) for facts and profile; True when done."""
         return self._afterwards.wait(timeout)
 
     # -- the model -------------------------------------------------------------------------------------------------
