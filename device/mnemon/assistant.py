@@ -329,11 +329,6 @@ class Assistant:
         """
         return self._models.get()
 
-    @property
-    def model_is_loaded(self) -> bool:
-        """Whether :attr:`model` is at hand without loading."""
-        return self._models.loaded is not None
-
     def use_model(self, name: str) -> ModelInfo:
         """Talk with another model from now on; the old one stays if the new one cannot be loaded.
 
