@@ -215,7 +215,8 @@ def test_messages_that_can_not_fit(built_in):
 
 
 def test_a_repeating_answer_is_ended(built_in):
-    generation = built_in.generate([SYSTEM, user("Hi")], grammar='root ::= "The "+', max_tokens=500)
+    endless = 'root ::= "The " root'  # whatever model ships, it cannot end this by itself
+    generation = built_in.generate([SYSTEM, user("Hi")], grammar=endless, max_tokens=500)
     assert "".join(p.text for p in generation).count("The") < 10
     assert generation.report.stop_reason == "repeat"
 
