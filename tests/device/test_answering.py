@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,15 @@ from hypothesis import strategies as st
 
 from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.evidence import UNKNOWN, day, excerpt, quote, weigh
+from mnemon.answering.fallback import LOST, TOO_HARD, in_other_words
 from mnemon.answering.gate import Gate, Sources, is_broken, says_unknown
 from mnemon.answering.questions import understand
 from mnemon.answering.summary import asks_for_summary
 from mnemon.memory.records import Recalled, Source
 from mnemon.runtime.chat_model import Piece
+
+if TYPE_CHECKING:
+    from mnemon.answering.draft import Draft
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -68,6 +73,16 @@ def test_advice_and_questions_to_mnemon_are_told_apart_from_what_was_told() -> N
     assert understand("can you write a poem?").of_mnemon
     assert not understand("do you remember my dog's name?").of_mnemon
     assert understand("where did I live before?").past
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"), [("can you write me a plan for six beds?", TOO_HARD), ("can you sing?", LOST)]
+)
+def test_work_that_a_small_model_cannot_do_is_called_too_hard(text: str, reply: str) -> None:
+    draft = cast("Draft", None)  # not read for what nothing told bears on
+    asked = understand(text)
+    evidence = weigh(asked, [])
+    assert in_other_words(asked, evidence, draft, NOW, told=False, small=True, attempt=0) == reply
 
 
 def test_a_small_model_that_goes_round_in_circles_is_stopped() -> None:

@@ -29,7 +29,7 @@ def in_other_words(
     if not asked.asks:
         return acknowledge(draft.question.text)
     if not told:
-        return TOO_HARD if small and not asked.of_mnemon else LOST
+        return TOO_HARD if small and (asked.advice or not asked.of_mnemon) else LOST
     text = quote(asked, evidence, now, skip=attempt)
     if text == UNKNOWN:
         draft.route, draft.reason = "unknown", "nothing told comes near enough"
