@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,12 +28,12 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:7.0f} s  {text}", file=sys.stderr, flush=True)
 
+    if options.start_from:
+        start_from(options.start_from, work)
     if options.step in ("prepare", "all"):
         prepare.prepare(configured, work, options.corpus, say)
     if options.step == "conversations":
         prepare.prepare_conversations(configured, work, say, seed=options.seed)
-    if options.start_from:
-        start_from(options.start_from, work)
     if options.step in ("train", "all"):
         training.train(configured, work, say, minutes=options.minutes, device=options.device)
     if options.step in ("export", "all"):
@@ -43,9 +44,20 @@ def main() -> None:
 
 
 def start_from(source: Path, work: Path) -> None:
-    """Put the weights and the vocabulary of a GGUF file where a run goes on from."""
+    """Put the weights and the vocabulary of a GGUF file where a run goes on from.
+
+    Raises:
+        SystemExit: The folder's rows were cut with another vocabulary: to these weights they would be noise.
+    """
     work.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(work, export.read(source, prepare.tokenizer_path(work)), checkpoint.Progress())
+    path = prepare.tokenizer_path(work)
+    with tempfile.TemporaryDirectory() as folder:
+        model = export.read(source, Path(folder) / "tokenizer.json")
+        read = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    if path.exists() and Tokenizer.from_file(str(path)).get_vocab() != read.get_vocab():
+        raise SystemExit(f"{work} was prepared with another vocabulary. Choose another --work, and prepare it after.")
+    read.save(str(path))
+    checkpoint.save(work, model, checkpoint.Progress())
 
 
 def write(configured: settings.Settings, work: Path, say: prepare.Say) -> list[Path]:

@@ -1,8 +1,8 @@
 """Embeddings to start from: tokens that keep the same company lie close together.
 
 Positive pointwise mutual information of neighbouring tokens, factorised (Levy and Goldberg, "Neural Word Embedding as
-Implicit Matrix Factorization", NIPS 2014). It costs seconds, and a model that starts with "live" beside "lives" finds
-a told fact asked for in other words much sooner.
+Implicit Matrix Factorization", NIPS 2014). It costs 15 s,
+and a fact told with "lives" is near to a question that says "live" before any training.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ def loss(
 ) -> tuple[Tensor, int]:
     """Summed negative log-likelihood (nats) of the learned tokens given what came before, and how many they are.
 
-    Scores are computed for those positions only: with a fifth of the tokens learned and 8,192 scores each that
-    saves a fifth of a step. Their number is rounded up, so that batches need memory of few sizes: with any number
+    Scores are computed for those positions only: with a fifth of the tokens learned that leaves out a fifth of all
+    multiplications. Their number is rounded up, so that batches need memory of few sizes: with any number
     of them the heap fell to pieces and grew by a gigabyte in eight minutes.
     """
     follows = torch.zeros_like(learned)

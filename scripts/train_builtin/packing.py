@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from train_builtin.tokenizer import Encoded
 
 _OPEN_ROWS = 128
-"""Rows that wait for more at a time; with 128 of them 98 % of a row is filled."""
+"""Rows that wait for more at a time."""
 _SHORTEST = 4
 
 

@@ -1,8 +1,8 @@
 """Several processes, one model: each reads its own rows, and all take the same step.
 
 On a CPU, processes of one thread each beat one process of several threads: there is one meeting a step instead of
-hundreds, so a busy machine slows training down by what it takes away and no more (two threads beside one busy process
-fell from 5,000 tokens a second to 800; two processes do 2,600 each, and lose a third).
+hundreds, so a busy machine slows training down by what it takes away and little more. Beside busy processes on two
+cores, one process with two threads fell from 5,000 tokens a second to 800; two processes of one thread did 2,800.
 """
 
 from __future__ import annotations

@@ -22,14 +22,7 @@ Encoded = tuple[NDArray[np.uint16], NDArray[np.bool_]]
 
 def learn(texts: Iterable[str], size: int, path: Path) -> Tokenizer:
     """Learn ``size`` tokens from ``texts`` and save them as ``path``."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = cutting(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=list(SPECIAL),
@@ -39,6 +32,19 @@ def learn(texts: Iterable[str], size: int, path: Path) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.save(str(path))
+    return tokenizer
+
+
+def cutting(model: models.BPE) -> Tokenizer:
+    """A tokenizer that cuts text as llama.cpp's ``smollm`` does before ``model`` merges it."""
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 

@@ -20,6 +20,7 @@ pytest.importorskip("gguf", reason="the extra `dev` or `train` is not installed"
 
 from train_builtin import check, checkpoint, circuit, export, prepare, settings, training  # noqa: E402
 from train_builtin import tokenizer as vocabulary  # noqa: E402
+from train_builtin.__main__ import start_from  # noqa: E402
 from train_builtin.model import Decoder, loss  # noqa: E402
 from train_builtin.optimizer import orthogonal  # noqa: E402
 from train_builtin.packing import pack  # noqa: E402
@@ -131,6 +132,20 @@ def test_the_product_reads_the_tokens_the_model_was_trained_on(
     tokenizer = vocabulary.Tokenizer.from_file(str(prepare.tokenizer_path(prepared)))
     ((trained, _),) = vocabulary.encode(tokenizer, [said[:-1]], both_sides=False)
     assert read[: len(trained)] == trained.tolist()
+
+
+def test_weights_with_another_vocabulary_than_the_rows_are_refused(
+    begun: Decoder, prepared: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "f16.gguf"
+    export.write_f16(begun, prepare.tokenizer_path(prepared), TINY.export, path)
+    start_from(path, tmp_path / "empty")
+    start_from(path, tmp_path / "empty")  # its own vocabulary again
+    assert checkpoint.load(TINY, tmp_path / "empty")[1].step == 0
+    (tmp_path / "other").mkdir()
+    vocabulary.learn(["quite other words, many of them"], 300, prepare.tokenizer_path(tmp_path / "other"))
+    with pytest.raises(SystemExit, match="another vocabulary"):
+        start_from(path, tmp_path / "other")
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from mnemon.memory.store import Store
 from mnemon.words import sentences
 
 _MOST_SENTENCES = 8
-_FILLED = 16  # messages that get their keys late in one step: 0.15 s, which a turn that begins just then has to wait
+_FILLED = 16  # messages that get their keys late in one step, which a turn that begins just then has to wait for
 _LOOKED_AT = 1000
 _ANSWERS_LOOKED_AT = 100  # an answer that is growing is among the newest messages
 _TALK_GAP_MS = 3 * 3600 * 1000
@@ -120,7 +120,7 @@ class Passages:
         for id, text, parent, before, before_role, before_speaker, role, speaker, gap in rows:
             joined = replies(before, (before_role, before_speaker), (role, speaker), gap)
             parts = sentences(text)
-            # What asks tells nothing: left out, recall@10 on LoCoMo is 0.8 points higher.
+            # What asks tells nothing that could be found.
             parts = [part for part in parts if not part.rstrip().endswith("?")][:_MOST_SENTENCES] * (len(parts) > 1)
             of_message = [f"{before} {text}"] * joined + parts
             keys.append((id, parent, joined, len(of_message)))
