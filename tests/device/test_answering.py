@@ -85,6 +85,12 @@ def test_work_that_a_small_model_cannot_do_is_called_too_hard(text: str, reply: 
     assert in_other_words(asked, evidence, draft, NOW, told=False, small=True, attempt=0) == reply
 
 
+def test_a_small_model_does_not_thank_for_what_nobody_told() -> None:
+    asked = "tell me a long story about the sea"
+    assert let_through("Thanks for telling me. I'll remember it.", asked, told=False, message=asked).refusal
+    assert not let_through("Thanks for telling me!", told=False, message="we moved to Bristol").refusal
+
+
 def test_a_small_model_that_goes_round_in_circles_is_stopped() -> None:
     told = "The bat sat on the top of the shed, and the bat of the house too."
     assert let_through("You put the top of the bat of the bat of the bat.", told, told=False).refusal

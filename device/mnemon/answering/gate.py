@@ -36,6 +36,7 @@ _BROKEN = re.compile(
     r"(?:what you know about the user|from earlier conversations):|�",
     re.IGNORECASE | re.MULTILINE,
 )
+_THANKS = re.compile(r"\bthank(?:s| you) for (?:telling|letting)\b", re.IGNORECASE)
 _THE_USER = re.compile(r"\bthe user\b", re.IGNORECASE)
 # Long enough to see a role marker or a "you" at the start of a sentence before any of it is out.
 HELD_CHARACTERS = 24
@@ -224,6 +225,8 @@ class Gate:
             return Verdict(False, "the model lost its thread")
         if self._strict and self._repeats(sentence):
             return Verdict(False, "the model began to repeat itself")
+        if self._strict and self._asked.asks and _THANKS.search(sentence):
+            return Verdict(False, "it thanks for what was not told")
         if says_unknown(sentence):
             out_of_place = self._strict and self._asked.of_owner and not self._asked.asks  # nothing was asked
             return Verdict(not self._told and not out_of_place, "the model did not find it in what was recalled")
