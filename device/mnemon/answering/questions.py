@@ -37,7 +37,7 @@ _DO_PLEASE = "(?:(?:can|could|would|will) you )?(?:please )?"
 _ORDER = _phrases(
     _DO_PLEASE + "(?:explain|draft|write|describe|list|summari[sz]e|compare|translate|calculate|work out|plan)",
     _DO_PLEASE + "(?:suggest|recommend|convert|derive|prove|design|compose)",
-    "(?:give|make|help|teach|show) me|a (?:joke|story|poem|song)",
+    "(?:give|make|help|teach|show) me|tell me (?:an?|another|some)|a (?:joke|story|poem|song)",
     start=True,
 )
 _ADVICE = _phrases(
