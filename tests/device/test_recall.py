@@ -175,6 +175,8 @@ def test_exact_words_win_when_they_are_rare(memory: Memory) -> None:
         ("Anna?", True),
         ("Do you know Lenore? She is my sister.", False),
         ("", False),
+        ("tell me a long story about the sea", True),
+        ("please write me a poem", True),
     ],
 )
 def test_plain_questions(text: str, plain: bool) -> None:

@@ -14,7 +14,8 @@ _ASKS = re.compile(
     r"|day|kind|sort|colou?r|size|my|our|the)\b"
     r"|(?:is|are|was|were|do|does|did|have|has|can|could|will|would|should)\s+"
     r"(?:i|you|we|he|she|it|they|that|this|there|my|our|your|his|her|their)\b"
-    r"|remind me\b|tell me (?:what|when|where|who|which|how|about)\b)",
+    r"|remind me\b|tell me (?:what|when|where|who|which|how|about|an?|another|some)\b"
+    r"|(?:give|show|teach|write|suggest|recommend) me\b)",
     re.IGNORECASE,
 )
 _GREETING = re.compile(
