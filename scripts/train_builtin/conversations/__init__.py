@@ -16,20 +16,20 @@ from train_builtin.conversations.values import Split
 __all__ = ["KINDS", "Conversation", "generate"]
 
 KINDS: dict[str, tuple[Callable[[World], Scene], float]] = {
-    "recall": (memories.recall, 27),
-    "unknown": (memories.not_known, 9),
+    "recall": (memories.recall, 30),
+    "unknown": (memories.not_known, 8),
     "in_conversation": (memories.telling, 13),
-    "update": (memories.update, 10),
-    "list": (memories.listing, 5),
-    "dated": (memories.dated, 5),
+    "update": (memories.update, 15),
+    "list": (memories.listing, 6),
+    "dated": (memories.dated, 8),
     "style": (manners.style, 3),
-    "advice": (manners.advice, 3),
-    "extraction": (duties.extract, 11),
-    "profile": (duties.profile, 2.5),
-    "smalltalk": (chatter.small, 5),
-    "meta": (chatter.meta, 2.5),
+    "advice": (manners.advice, 2),
+    "extraction": (duties.extract, 14),
+    "profile": (duties.profile, 4),
+    "smalltalk": (chatter.small, 4),
+    "meta": (chatter.meta, 3),
     "hard": (chatter.hard, 3),
-    "copy": (duties.copy, 5),
+    "copy": (duties.copy, 7),
 }
 """Each kind with its share of the conversations."""
 
