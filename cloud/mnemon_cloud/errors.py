@@ -139,3 +139,10 @@ def refused(reason: Reason) -> CallRefusedError:
     import grpc
 
     return CallRefusedError(grpc.StatusCode.UNAUTHENTICATED, reason, "The call was refused.")
+
+
+def replaced() -> CallRefusedError:
+    """What a call is told whose question a newer call took over."""
+    import grpc
+
+    return CallRefusedError(grpc.StatusCode.ABORTED, Reason.REPLACED, "The same question was asked again.")

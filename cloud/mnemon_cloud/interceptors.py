@@ -40,6 +40,7 @@ class Policy:
 
 POLICIES: Mapping[str, Policy] = {
     "/mnemon.v1.Answers/Ask": Policy(),
+    "/mnemon.v1.Answers/DiscardAnswers": Policy(),
     "/mnemon.v1.Answers/GetSealingKey": Policy(),
     "/mnemon.v1.Devices/Enroll": Policy(signed=False),  # the invite and the proof are its authorization
     "/mnemon.v1.Devices/GetDevice": Policy(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,11 @@ from grpc_health.v1._async import HealthServicer
 
 from mnemon_cloud import logs
 from mnemon_cloud.answers.engines import Engine
+from mnemon_cloud.answers.kept import KeptAnswers
 from mnemon_cloud.answers.quotas import Quotas
 from mnemon_cloud.answers.sealing_keys import SealingKeys
 from mnemon_cloud.answers.service import AnswersService
-from mnemon_cloud.devices.authentication import Authenticator
+from mnemon_cloud.devices.authentication import Authenticator, wall_clock_ms
 from mnemon_cloud.devices.service import DevicesService
 from mnemon_cloud.errors import ListenError, StorageError
 from mnemon_cloud.identity import Identity, host_of
@@ -32,6 +34,7 @@ SERVICES = (
     devices_pb2.DESCRIPTOR.services_by_name["Devices"].full_name,
 )
 _HEALTH_SECONDS = 1.0
+_SWEEP_BEATS = 60
 _MOST_CALLS = 4096
 """Calls at a time, waiting ones and health watchers included; gRPC refuses more with RESOURCE_EXHAUSTED."""
 
@@ -92,7 +95,8 @@ async def start(
         maximum_concurrent_rpcs=_MOST_CALLS,
     )
     quotas = Quotas(storage, settings.limits.tokens_per_day)
-    answers = AnswersService(engine, settings, quotas, SealingKeys(identity.key), metrics)
+    kept = KeptAnswers(storage, settings)
+    answers = AnswersService(engine, settings, quotas, SealingKeys(identity.key), kept, metrics)
     answers_pb2_grpc.add_AnswersServicer_to_server(answers, server)
     devices_pb2_grpc.add_DevicesServicer_to_server(DevicesService(storage, identity.public_key, quotas), server)
     health_service = HealthServicer()
@@ -115,7 +119,7 @@ async def start(
     metrics_server = _serve_metrics(settings.server.metrics, metrics)
     await _tell_health(health_service, metrics, storage, engine)
     await server.start()
-    watch = asyncio.create_task(_watch_health(health_service, metrics, storage, engine))
+    watch = asyncio.create_task(_watch(health_service, metrics, storage, engine))
     logs.event("serving", address=settings.server.listen, model=engine.model)
     return Server(port, answers, metrics, server, health_service, watch, metrics_server)
 
@@ -159,8 +163,12 @@ def _serve_metrics(address: str, metrics: Metrics) -> Any:
         ) from error
 
 
-async def _watch_health(service: Any, metrics: Metrics, storage: Storage, engine: Engine) -> None:
-    while True:
+async def _watch(service: Any, metrics: Metrics, storage: Storage, engine: Engine) -> None:
+    """Tell health every second, and delete every minute what is over."""
+    for beat in itertools.count():
+        if beat % _SWEEP_BEATS == 0:
+            with contextlib.suppress(StorageError):  # health tells it
+                await storage.sweep(now_ms=wall_clock_ms())
         await asyncio.sleep(_HEALTH_SECONDS)
         await _tell_health(service, metrics, storage, engine)
 

@@ -15,7 +15,15 @@ from typing import Any, get_type_hints
 
 from mnemon_cloud.errors import SettingsError
 
-_LOWEST = {"tokens_per_day": 0, "queue": 0, "threads": 0, "gpu_layers": -1, "temperature": 0, "drain_seconds": 0}
+_LOWEST = {
+    "tokens_per_day": 0,
+    "queue": 0,
+    "kept_answers": 0,
+    "threads": 0,
+    "gpu_layers": -1,
+    "temperature": 0,
+    "drain_seconds": 0,
+}
 """The least that a number may be, where that is not 1."""
 
 
@@ -53,6 +61,10 @@ class LimitSettings:
     """An answer never gets longer than this."""
     slow_reader_seconds: float = 20.0
     """A device that takes nothing off its stream for this long is cut off."""
+    kept_answers: int = 16
+    """Finished answers kept for a device that asks for it, sealed to it; the oldest go first; 0 keeps none."""
+    kept_hours: float = 24.0
+    """How long they are kept, unless the device says earlier that it has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,9 @@ async def test_no_word_of_a_question_or_answer_gets_into_logs_metrics_or_state(
         metadata = device.signed("/mnemon.v1.Answers/Ask", asked)
         assert marker in await text_of(device.ask(asked, metadata=metadata))
         await status_of(device.ask(asked, metadata=metadata))  # replayed
+        kept = question(f"{marker} again", keep_key=bytes(range(32)))
+        assert [marker in await text_of(device.ask(kept)) for _ in range(2)] == [True, True]
+        assert await running.storage.kept_answer(device.id, kept.request_id, now_ms=0)
         await status_of(device.ask(asked, metadata=()))  # unsigned
         await status_of(device.ask(question(f"{marker} " * 1000)))  # too long
         await status_of(device.ask(question(marker * 100_000)))  # oversized

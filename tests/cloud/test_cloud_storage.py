@@ -139,6 +139,68 @@ async def test_without_a_limit_use_is_counted_and_never_refused(storage: Storage
     assert await storage.used(b"d" * 16, 7) == 0
 
 
+ANSWER = {"device_id": b"d" * 16, "request_id": b"r" * 16}
+
+
+async def test_a_question_is_answered_by_whoever_took_it_last(opener: Open) -> None:
+    one, two = await opener(), await opener()
+    assert await one.begin_answer(**ANSWER, owner=b"1" * 16, until_ms=HOUR, now_ms=0) is None
+    assert await two.begin_answer(**ANSWER, owner=b"2" * 16, until_ms=HOUR, now_ms=0) is None
+    assert not await one.keep_answer(**ANSWER, owner=b"1" * 16, answer=b"one", until_ms=HOUR, most=9)
+    assert await two.keep_answer(**ANSWER, owner=b"2" * 16, answer=b"two", until_ms=HOUR, most=9)
+    assert await one.begin_answer(**ANSWER, owner=b"1" * 16, until_ms=HOUR, now_ms=0) == b"two"
+    assert not await one.keep_answer(**ANSWER, owner=b"1" * 16, answer=b"one", until_ms=HOUR, most=9)
+    assert await one.kept_answer(**ANSWER, now_ms=0) == b"two"
+
+
+async def test_of_many_that_take_a_question_at_once_one_keeps_its_answer(opener: Open) -> None:
+    processes = [await opener(), await opener()] * 5
+    owners = [bytes([n]) * 16 for n in range(len(processes))]
+    pairs = list(zip(processes, owners, strict=True))
+    await asyncio.gather(*(s.begin_answer(**ANSWER, owner=o, until_ms=HOUR, now_ms=0) for s, o in pairs))
+    kept = [s.keep_answer(**ANSWER, owner=o, answer=o, until_ms=HOUR, most=9) for s, o in pairs]
+    won = await asyncio.gather(*kept)
+    assert sum(won) == 1
+    assert await processes[0].kept_answer(**ANSWER, now_ms=0) == owners[won.index(True)]
+
+
+async def test_answers_are_kept_as_long_as_said_and_the_newest_of_them(storage: Storage) -> None:
+    device = await enrolled(storage)
+    ids = [bytes([n]) * 16 for n in range(5)]
+    for n, id in enumerate(ids):
+        await storage.begin_answer(device, id, owner=b"o" * 16, until_ms=HOUR, now_ms=0)
+        assert await storage.keep_answer(device, id, owner=b"o" * 16, answer=b"a", until_ms=100 + n // 2, most=3)
+    kept = [await storage.kept_answer(device, id, now_ms=0) is not None for id in ids]
+    assert (sum(kept), kept[-1]) == (3, True)
+    assert await storage.kept_answer(device, ids[4], now_ms=102) is None
+    # An answer that expired is no answer: the question can be taken on again.
+    assert await storage.begin_answer(device, ids[4], owner=b"p" * 16, until_ms=HOUR, now_ms=102) is None
+    await storage.revoke_device(device, by="operator", now_ms=1)
+    assert [await storage.kept_answer(device, id, now_ms=0) for id in ids] == [None] * 5
+
+
+async def test_discarded_answers_are_gone_and_what_is_being_answered_is_not_touched(storage: Storage) -> None:
+    await storage.begin_answer(**ANSWER, owner=b"1" * 16, until_ms=HOUR, now_ms=0)
+    await storage.discard_answers(b"d" * 16, [b"r" * 16, b"unknown-" * 2])
+    assert await storage.keep_answer(**ANSWER, owner=b"1" * 16, answer=b"a", until_ms=HOUR, most=9)
+    await storage.discard_answers(b"e" * 16, [b"r" * 16])
+    assert await storage.kept_answer(**ANSWER, now_ms=0) == b"a"
+    await storage.discard_answers(b"d" * 16, [b"r" * 16])
+    assert await storage.kept_answer(**ANSWER, now_ms=0) is None
+
+
+async def test_a_sweep_deletes_what_is_over_and_nothing_else(storage: Storage) -> None:
+    await storage.claim_nonce(b"d" * 16, b"n" * 16, until_ms=100, now_ms=0)
+    await storage.begin_answer(**ANSWER, owner=b"1" * 16, until_ms=HOUR, now_ms=0)
+    await storage.keep_answer(**ANSWER, owner=b"1" * 16, answer=b"a", until_ms=100, most=9)
+    await storage.sweep(now_ms=99)
+    assert not await storage.claim_nonce(b"d" * 16, b"n" * 16, until_ms=100, now_ms=0)
+    assert await storage.kept_answer(**ANSWER, now_ms=0) == b"a"
+    await storage.sweep(now_ms=101)
+    assert await storage.claim_nonce(b"d" * 16, b"n" * 16, until_ms=100, now_ms=0)
+    assert await storage.kept_answer(**ANSWER, now_ms=0) is None
+
+
 async def test_the_audit_tells_who_came_and_went(storage: Storage) -> None:
     device = await enrolled(storage)
     await storage.replace_key(device, old=b"k" * 32, new=b"n" * 32, now_ms=2)

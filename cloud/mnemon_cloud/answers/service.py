@@ -11,10 +11,11 @@ import grpc
 
 from mnemon_cloud import logs
 from mnemon_cloud.answers.admission import Admission
-from mnemon_cloud.answers.engines import Engine, Finish, Role, Sampling
+from mnemon_cloud.answers.engines import Engine, Finish, Prompt, Role, Sampling
+from mnemon_cloud.answers.kept import Answer, KeptAnswers
 from mnemon_cloud.answers.quotas import Quotas
 from mnemon_cloud.answers.sealing_keys import SealingKeys
-from mnemon_cloud.errors import CallRefusedError, EngineError, Reason
+from mnemon_cloud.errors import CallRefusedError, EngineError, Reason, replaced
 from mnemon_cloud.interceptors import caller
 from mnemon_cloud.metrics import Metrics
 from mnemon_cloud.settings import Settings
@@ -26,6 +27,7 @@ from mnemon_protos.v1.answers_pb2_grpc import AnswersServicer
 
 _ROLES: dict[int, Role] = {pb.ROLE_SYSTEM: "system", pb.ROLE_USER: "user", pb.ROLE_ASSISTANT: "assistant"}
 _MOST_MESSAGES = 1000
+_MOST_DISCARDED = 1000
 _FINISH = {Finish.STOP: pb.FINISH_REASON_STOP, Finish.LENGTH: pb.FINISH_REASON_LENGTH}
 
 
@@ -59,16 +61,24 @@ class AnswersService(AnswersServicer):
         settings: Limits.
         quotas: The devices' allowances.
         keys: To what questions are sealed.
+        kept: Answers for devices that ask again.
         metrics: Where waiting, answering and tokens are counted.
     """
 
     def __init__(
-        self, engine: Engine, settings: Settings, quotas: Quotas, keys: SealingKeys, metrics: Metrics
+        self,
+        engine: Engine,
+        settings: Settings,
+        quotas: Quotas,
+        keys: SealingKeys,
+        kept: KeptAnswers,
+        metrics: Metrics,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._quotas = quotas
         self._keys = keys
+        self._kept = kept
         self._metrics = metrics
         self._running: dict[tuple[bytes, bytes], asyncio.Task[Any]] = {}
         self._replaced: set[asyncio.Task[Any]] = set()
@@ -83,6 +93,14 @@ class AnswersService(AnswersServicer):
         """The key to seal questions to now."""
         return self._keys.current()
 
+    async def DiscardAnswers(self, request: pb.DiscardAnswersRequest, context: Any) -> pb.DiscardAnswersResponse:
+        """Delete answers that the device has in safety."""
+        ids = request.request_ids
+        if len(ids) > _MOST_DISCARDED or any(len(id) != REQUEST_ID_BYTES for id in ids):
+            raise _invalid(f"At most {_MOST_DISCARDED} ids of {REQUEST_ID_BYTES} bytes.")
+        await self._kept.storage.discard_answers(caller().id, ids)
+        return pb.DiscardAnswersResponse()
+
     async def Ask(self, request: pb.AskRequest, context: Any) -> None:  # type: ignore[override]
         """Answer one question; a newer call with the same request id takes its place."""
         device = caller()
@@ -91,22 +109,19 @@ class AnswersService(AnswersServicer):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # coroutines run in tasks
         name = (device.id, request.request_id)
-        older = self._running.get(name)
-        if older is not None:
-            self._replaced.add(older)
-            older.cancel()
-            await asyncio.wait([older], timeout=5)
-        self._running[name] = task
+        older, self._running[name] = self._running.get(name), task
         try:
+            if older is not None:
+                self._replaced.add(older)
+                older.cancel()
+                await asyncio.wait([older], timeout=5)
             async with asyncio.timeout(self._settings.server.max_call_seconds):
                 await self._ask(device.id, request, context)
         except asyncio.CancelledError:
             if task not in self._replaced:
                 raise
             task.uncancel()
-            raise CallRefusedError(
-                grpc.StatusCode.ABORTED, Reason.REPLACED, "The same question was asked again."
-            ) from None
+            raise replaced() from None
         except TimeoutError as error:
             raise CallRefusedError(
                 grpc.StatusCode.DEADLINE_EXCEEDED, Reason.TOO_LONG, "The answer took too long."
@@ -124,56 +139,86 @@ class AnswersService(AnswersServicer):
         if not 0 <= temperature <= 2:  # also refuses what is not a number
             raise _invalid("The temperature must lie between 0 and 2.")
         outgoing = _Outgoing(context, reply_key, self._settings.limits.slow_reader_seconds)
-        async with self.admission.place(device_id):
-            try:
-                prompt = await self._engine.prepare(messages)
-            except EngineError as error:
-                raise _invalid("The model cannot take this conversation.") from error
-            room = self._engine.window - prompt.tokens
-            if room < 1:
-                raise CallRefusedError(
-                    grpc.StatusCode.INVALID_ARGUMENT,
-                    Reason.TOO_LONG,
-                    f"The question has {prompt.tokens} tokens and the model's window {self._engine.window}.",
-                )
-            allowed = min(room, self._settings.limits.answer_tokens)
-            sampling = Sampling(
-                min(question.max_tokens or allowed, allowed),
-                temperature,
-                question.seed if question.HasField("seed") else None,
-            )
-            reservation = await self._quotas.reserve(device_id, prompt.tokens + sampling.max_tokens)
-            produced = 0
-            finish: Finish | None = None
-            try:
-                await outgoing.send(pb.AskResponse(started=pb.Started(model=self._engine.model)))
-                async with aclosing(self._engine.answer(prompt, sampling)) as pieces:
-                    async for piece in pieces:
-                        if not produced:
-                            self._metrics.first_token.observe(time.perf_counter() - arrived)
-                        produced += piece.tokens
-                        finish = piece.finish
-                        if piece.text:
-                            await outgoing.send(pb.AskResponse(delta=pb.Delta(text=piece.text)))
-            except EngineError as error:
-                logs.failure("engine-failed", error)
-                raise CallRefusedError(
-                    grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=5
-                ) from error
-            finally:
-                # Shielded: a call that is cancelled while it settles must not keep what it did not use.
-                await asyncio.shield(reservation.settle(prompt.tokens + produced))
-                self._metrics.tokens.labels("question").inc(prompt.tokens)
-                self._metrics.tokens.labels("answer").inc(produced)
-        if finish is None:
-            raise CallRefusedError(grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=5)
+        keeping = self._kept.of(device_id, request.request_id, question)
+        given = await keeping.find() if keeping else None
+        answer = given
+        if answer is None:
+            async with self.admission.place(device_id):
+                # Once more: while this call waited for its place, an older one may have come to its end elsewhere.
+                answer = given = await keeping.begin() if keeping else None
+                if answer is None:
+                    prompt, sampling = await self._prepared(question, messages, temperature)
+                    answer = await self._answered(device_id, prompt, sampling, outgoing, arrived)
+                    if keeping:
+                        await keeping.keep(answer)
+        if given is not None:
+            await outgoing.send(pb.AskResponse(started=pb.Started(model=given.model, kept=True)))
+            await outgoing.send(pb.AskResponse(delta=pb.Delta(text=given.text)))
         finished = pb.Finished(
-            reason=_FINISH[finish],
-            prompt_tokens=prompt.tokens,
-            answer_tokens=produced,
+            reason=answer.finish,
+            prompt_tokens=answer.prompt_tokens,
+            answer_tokens=answer.answer_tokens,
             quota_left=await self._quotas.left(device_id),
         )
         await outgoing.send(pb.AskResponse(finished=finished))
+
+    async def _prepared(
+        self, question: pb.Question, messages: list[tuple[Role, str]], temperature: float
+    ) -> tuple[Prompt, Sampling]:
+        """The question as the engine takes it.
+
+        Raises:
+            CallRefusedError: The engine cannot take it.
+        """
+        try:
+            prompt = await self._engine.prepare(messages)
+        except EngineError as error:
+            raise _invalid("The model cannot take this conversation.") from error
+        room = self._engine.window - prompt.tokens
+        if room < 1:
+            raise CallRefusedError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                Reason.TOO_LONG,
+                f"The question has {prompt.tokens} tokens and the model's window {self._engine.window}.",
+            )
+        allowed = min(room, self._settings.limits.answer_tokens)
+        seed = question.seed if question.HasField("seed") else None
+        return prompt, Sampling(min(question.max_tokens or allowed, allowed), temperature, seed)
+
+    async def _answered(
+        self, device_id: bytes, prompt: Prompt, sampling: Sampling, outgoing: _Outgoing, arrived: float
+    ) -> Answer:
+        """Let the engine answer, stream what it says, and charge what it took.
+
+        Raises:
+            CallRefusedError: The allowance is spent, or the engine stopped.
+        """
+        reservation = await self._quotas.reserve(device_id, prompt.tokens + sampling.max_tokens)
+        text: list[str] = []
+        produced = 0
+        finish: Finish | None = None
+        try:
+            await outgoing.send(pb.AskResponse(started=pb.Started(model=self._engine.model)))
+            async with aclosing(self._engine.answer(prompt, sampling)) as pieces:
+                async for piece in pieces:
+                    if not produced:
+                        self._metrics.first_token.observe(time.perf_counter() - arrived)
+                    produced += piece.tokens
+                    finish = piece.finish
+                    if piece.text:
+                        text.append(piece.text)
+                        await outgoing.send(pb.AskResponse(delta=pb.Delta(text=piece.text)))
+        except EngineError as error:
+            logs.failure("engine-failed", error)
+            raise _stopped() from error
+        finally:
+            # Shielded: a call that is cancelled while it settles must not keep what it did not use.
+            await asyncio.shield(reservation.settle(prompt.tokens + produced))
+            self._metrics.tokens.labels("question").inc(prompt.tokens)
+            self._metrics.tokens.labels("answer").inc(produced)
+        if finish is None:
+            raise _stopped()
+        return Answer(self._engine.model, "".join(text), _FINISH[finish], prompt.tokens, produced)
 
     def _opened(self, device_id: bytes, request: pb.AskRequest) -> tuple[pb.Question, bytes]:
         """The question, and the key its answer is sealed with (empty for an open one)."""
@@ -206,6 +251,10 @@ def _messages(question: pb.Question) -> list[tuple[Role, str]]:
     if question.messages[-1].role != pb.ROLE_USER or not question.messages[-1].text.strip():
         raise _invalid("The last message must be the user's, with words in it.")
     return [(_ROLES[m.role], m.text) for m in question.messages]
+
+
+def _stopped() -> CallRefusedError:
+    return CallRefusedError(grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=5)
 
 
 def _invalid(message: str) -> CallRefusedError:

@@ -1,4 +1,5 @@
-"""What the server remembers: devices, invites, used nonces, quotas and an audit, never a word of a question.
+"""What the server remembers: devices, invites, used nonces, quotas, an audit, and for a while answers sealed to their
+device; never a word that can be read.
 
 Several implementations stand behind :class:`Storage`, and the same tests run against each. Every method is atomic:
 two processes on the same storage never both win where only one may.
@@ -6,6 +7,7 @@ two processes on the same storage never both win where only one may.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,7 +87,7 @@ class Storage(Protocol):
         ...
 
     async def revoke_device(self, id: bytes, *, by: str, now_ms: int) -> bool:
-        """End a device's access for good; False when there is none or it has ended.
+        """End a device's access for good, with the answers kept for it; False when there is none or it has ended.
 
         Args:
             by: ``device`` or ``operator``.
@@ -111,6 +113,42 @@ class Storage(Protocol):
 
     async def used(self, device_id: bytes, day: int) -> int:
         """Tokens taken on a day."""
+        ...
+
+    async def kept_answer(self, device_id: bytes, request_id: bytes, *, now_ms: int) -> bytes | None:
+        """The sealed answer kept for a question, if it has not expired."""
+        ...
+
+    async def begin_answer(
+        self, device_id: bytes, request_id: bytes, *, owner: bytes, until_ms: int, now_ms: int
+    ) -> bytes | None:
+        """Take a question on, unless it has a kept answer.
+
+        Args:
+            owner: 16 random bytes of the call; whoever took the question on before loses it.
+            until_ms: When this is forgotten if no answer comes.
+
+        Returns:
+            The kept answer, and then nothing has changed; else None.
+        """
+        ...
+
+    async def keep_answer(
+        self, device_id: bytes, request_id: bytes, *, owner: bytes, answer: bytes, until_ms: int, most: int
+    ) -> bool:
+        """Keep a question's answer until ``until_ms``; False when ``owner`` lost the question.
+
+        Args:
+            most: How many answers of the device are kept; those that would go first make room.
+        """
+        ...
+
+    async def discard_answers(self, device_id: bytes, request_ids: Sequence[bytes]) -> None:
+        """Delete kept answers; those that are not there are passed over."""
+        ...
+
+    async def sweep(self, *, now_ms: int) -> None:
+        """Delete nonces and answers whose time is over."""
         ...
 
     async def audit(self, *, limit: int = 100) -> list[AuditEntry]:

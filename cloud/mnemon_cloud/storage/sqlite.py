@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +33,13 @@ _VERSIONS: tuple[str, ...] = (
         device_id BLOB NOT NULL, day INTEGER NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (device_id, day)
     ) WITHOUT ROWID;
     CREATE TABLE audit (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL, subject BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE answers (
+        device_id BLOB NOT NULL, request_id BLOB NOT NULL, owner BLOB NOT NULL, answer BLOB,
+        until_ms INTEGER NOT NULL, PRIMARY KEY (device_id, request_id)
+    );
+    CREATE INDEX answers_by_time ON answers (until_ms);
     """,
 )
 """What to run to get from one version of the tables to the next; ``user_version`` counts them."""
@@ -234,6 +241,7 @@ class SqliteStorage:
                 sql = "UPDATE devices SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL"
                 done = db.execute(sql, (now_ms, id)).rowcount == 1
                 if done:
+                    db.execute("DELETE FROM answers WHERE device_id = ?", (id,))
                     _audit(db, now_ms, f"device-revoked-by-{by}", id)
                 return done
 
@@ -285,6 +293,71 @@ class SqliteStorage:
         """Tokens taken on a day."""
         return await self._run(lambda: _used(self._connection, device_id, day))
 
+    # -- answers ----------------------------------------------------------------------------------------------
+
+    async def kept_answer(self, device_id: bytes, request_id: bytes, *, now_ms: int) -> bytes | None:
+        """The sealed answer kept for a question."""
+        return await self._run(lambda: _kept(self._connection, device_id, request_id, now_ms))
+
+    async def begin_answer(
+        self, device_id: bytes, request_id: bytes, *, owner: bytes, until_ms: int, now_ms: int
+    ) -> bytes | None:
+        """Take a question on; see :class:`~mnemon_cloud.storage.Storage`."""
+
+        def work() -> bytes | None:
+            with self._transaction(durable=False) as db:
+                found = _kept(db, device_id, request_id, now_ms)
+                if found is None:
+                    sql = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, NULL, ?)"
+                    db.execute(sql, (device_id, request_id, owner, until_ms))
+                return found
+
+        return await self._run(work)
+
+    async def keep_answer(
+        self, device_id: bytes, request_id: bytes, *, owner: bytes, answer: bytes, until_ms: int, most: int
+    ) -> bool:
+        """Keep a question's answer; see :class:`~mnemon_cloud.storage.Storage`."""
+
+        def work() -> bool:
+            with self._transaction(durable=False) as db:
+                sql = (
+                    "UPDATE answers SET answer = ?, until_ms = ? WHERE device_id = ? AND request_id = ? AND owner = ?"
+                )
+                if db.execute(sql, (answer, until_ms, device_id, request_id, owner)).rowcount == 0:
+                    return False
+                db.execute(
+                    "DELETE FROM answers WHERE device_id = ?1 AND request_id IN (SELECT request_id FROM answers"
+                    " WHERE device_id = ?1 AND answer IS NOT NULL"
+                    " ORDER BY request_id = ?2 DESC, until_ms DESC LIMIT -1 OFFSET ?3)",
+                    (device_id, request_id, most),
+                )
+                return True
+
+        return await self._run(work)
+
+    async def discard_answers(self, device_id: bytes, request_ids: Sequence[bytes]) -> None:
+        """Delete kept answers."""
+
+        def work() -> None:
+            with self._transaction(durable=False) as db:
+                sql = "DELETE FROM answers WHERE device_id = ? AND request_id = ? AND answer IS NOT NULL"
+                db.executemany(sql, [(device_id, request_id) for request_id in request_ids])
+
+        await self._run(work)
+
+    async def sweep(self, *, now_ms: int) -> None:
+        """Delete what is over."""
+
+        def work() -> None:
+            with self._transaction(durable=False) as db:
+                db.execute("DELETE FROM nonces WHERE until_ms < ?", (now_ms,))
+                db.execute("DELETE FROM answers WHERE until_ms <= ?", (now_ms,))
+
+        await self._run(work)
+
+    # -- audit ------------------------------------------------------------------------------------------------
+
     async def audit(self, *, limit: int = 100) -> list[AuditEntry]:
         """What changed, newest first."""
         sql = "SELECT at_ms, event, subject FROM audit ORDER BY id DESC LIMIT ?"
@@ -295,6 +368,12 @@ class SqliteStorage:
 def _used(db: sqlite3.Connection, device_id: bytes, day: int) -> int:
     row = db.execute("SELECT tokens FROM quotas WHERE device_id = ? AND day = ?", (device_id, day)).fetchone()
     return int(row[0]) if row else 0
+
+
+def _kept(db: sqlite3.Connection, device_id: bytes, request_id: bytes, now_ms: int) -> bytes | None:
+    sql = "SELECT answer FROM answers WHERE device_id = ? AND request_id = ? AND until_ms > ?"
+    row = db.execute(sql, (device_id, request_id, now_ms)).fetchone()
+    return row[0] if row else None
 
 
 def _audit(db: sqlite3.Connection, at_ms: int, event: str, subject: bytes) -> None:

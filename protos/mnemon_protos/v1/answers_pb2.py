@@ -24,39 +24,43 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emnemon_protos/v1/answers.proto\x12\tmnemon.v1\"\x16\n\x14GetSealingKeyRequest\"e\n\x15GetSealingKeyResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x15\n\rexpires_at_ms\x18\x03 \x01(\x03\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x81\x01\n\nAskRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\'\n\x08question\x18\x02 \x01(\x0b\x32\x13.mnemon.v1.QuestionH\x00\x12+\n\x06sealed\x18\x03 \x01(\x0b\x32\x19.mnemon.v1.SealedQuestionH\x00\x42\t\n\x07payload\"\x8a\x01\n\x08Question\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.mnemon.v1.Message\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\x12\x18\n\x0btemperature\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"6\n\x07Message\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.mnemon.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\"4\n\x0eSealedQuestion\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\"I\n\rSealedPayload\x12%\n\x08question\x18\x01 \x01(\x0b\x32\x13.mnemon.v1.Question\x12\x11\n\treply_key\x18\x02 \x01(\x0c\"\x9b\x01\n\x0b\x41skResponse\x12%\n\x07started\x18\x01 \x01(\x0b\x32\x12.mnemon.v1.StartedH\x00\x12!\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x10.mnemon.v1.DeltaH\x00\x12\'\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x13.mnemon.v1.FinishedH\x00\x12\x10\n\x06sealed\x18\x04 \x01(\x0cH\x00\x42\x07\n\x05\x65vent\"\x18\n\x07Started\x12\r\n\x05model\x18\x01 \x01(\t\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"u\n\x08\x46inished\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.mnemon.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x15\n\ranswer_tokens\x18\x03 \x01(\r\x12\x12\n\nquota_left\x18\x04 \x01(\x03*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\x95\x01\n\x07\x41nswers\x12R\n\rGetSealingKey\x12\x1f.mnemon.v1.GetSealingKeyRequest\x1a .mnemon.v1.GetSealingKeyResponse\x12\x36\n\x03\x41sk\x12\x15.mnemon.v1.AskRequest\x1a\x16.mnemon.v1.AskResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emnemon_protos/v1/answers.proto\x12\tmnemon.v1\",\n\x15\x44iscardAnswersRequest\x12\x13\n\x0brequest_ids\x18\x01 \x03(\x0c\"\x18\n\x16\x44iscardAnswersResponse\"\x16\n\x14GetSealingKeyRequest\"e\n\x15GetSealingKeyResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x15\n\rexpires_at_ms\x18\x03 \x01(\x03\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x81\x01\n\nAskRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\'\n\x08question\x18\x02 \x01(\x0b\x32\x13.mnemon.v1.QuestionH\x00\x12+\n\x06sealed\x18\x03 \x01(\x0b\x32\x19.mnemon.v1.SealedQuestionH\x00\x42\t\n\x07payload\"\x9c\x01\n\x08Question\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.mnemon.v1.Message\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\x12\x18\n\x0btemperature\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x10\n\x08keep_key\x18\x05 \x01(\x0c\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"6\n\x07Message\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.mnemon.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\"4\n\x0eSealedQuestion\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\"I\n\rSealedPayload\x12%\n\x08question\x18\x01 \x01(\x0b\x32\x13.mnemon.v1.Question\x12\x11\n\treply_key\x18\x02 \x01(\x0c\"\x9b\x01\n\x0b\x41skResponse\x12%\n\x07started\x18\x01 \x01(\x0b\x32\x12.mnemon.v1.StartedH\x00\x12!\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x10.mnemon.v1.DeltaH\x00\x12\'\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x13.mnemon.v1.FinishedH\x00\x12\x10\n\x06sealed\x18\x04 \x01(\x0cH\x00\x42\x07\n\x05\x65vent\"&\n\x07Started\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x08\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"u\n\x08\x46inished\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.mnemon.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x15\n\ranswer_tokens\x18\x03 \x01(\r\x12\x12\n\nquota_left\x18\x04 \x01(\x03*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xec\x01\n\x07\x41nswers\x12R\n\rGetSealingKey\x12\x1f.mnemon.v1.GetSealingKeyRequest\x1a .mnemon.v1.GetSealingKeyResponse\x12\x36\n\x03\x41sk\x12\x15.mnemon.v1.AskRequest\x1a\x16.mnemon.v1.AskResponse0\x01\x12U\n\x0e\x44iscardAnswers\x12 .mnemon.v1.DiscardAnswersRequest\x1a!.mnemon.v1.DiscardAnswersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mnemon_protos.v1.answers_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=956
-  _globals['_ROLE']._serialized_end=1036
-  _globals['_FINISHREASON']._serialized_start=1038
-  _globals['_FINISHREASON']._serialized_end=1133
-  _globals['_GETSEALINGKEYREQUEST']._serialized_start=45
-  _globals['_GETSEALINGKEYREQUEST']._serialized_end=67
-  _globals['_GETSEALINGKEYRESPONSE']._serialized_start=69
-  _globals['_GETSEALINGKEYRESPONSE']._serialized_end=170
-  _globals['_ASKREQUEST']._serialized_start=173
-  _globals['_ASKREQUEST']._serialized_end=302
-  _globals['_QUESTION']._serialized_start=305
-  _globals['_QUESTION']._serialized_end=443
-  _globals['_MESSAGE']._serialized_start=445
-  _globals['_MESSAGE']._serialized_end=499
-  _globals['_SEALEDQUESTION']._serialized_start=501
-  _globals['_SEALEDQUESTION']._serialized_end=553
-  _globals['_SEALEDPAYLOAD']._serialized_start=555
-  _globals['_SEALEDPAYLOAD']._serialized_end=628
-  _globals['_ASKRESPONSE']._serialized_start=631
-  _globals['_ASKRESPONSE']._serialized_end=786
-  _globals['_STARTED']._serialized_start=788
-  _globals['_STARTED']._serialized_end=812
-  _globals['_DELTA']._serialized_start=814
-  _globals['_DELTA']._serialized_end=835
-  _globals['_FINISHED']._serialized_start=837
-  _globals['_FINISHED']._serialized_end=954
-  _globals['_ANSWERS']._serialized_start=1136
-  _globals['_ANSWERS']._serialized_end=1285
+  _globals['_ROLE']._serialized_start=1060
+  _globals['_ROLE']._serialized_end=1140
+  _globals['_FINISHREASON']._serialized_start=1142
+  _globals['_FINISHREASON']._serialized_end=1237
+  _globals['_DISCARDANSWERSREQUEST']._serialized_start=45
+  _globals['_DISCARDANSWERSREQUEST']._serialized_end=89
+  _globals['_DISCARDANSWERSRESPONSE']._serialized_start=91
+  _globals['_DISCARDANSWERSRESPONSE']._serialized_end=115
+  _globals['_GETSEALINGKEYREQUEST']._serialized_start=117
+  _globals['_GETSEALINGKEYREQUEST']._serialized_end=139
+  _globals['_GETSEALINGKEYRESPONSE']._serialized_start=141
+  _globals['_GETSEALINGKEYRESPONSE']._serialized_end=242
+  _globals['_ASKREQUEST']._serialized_start=245
+  _globals['_ASKREQUEST']._serialized_end=374
+  _globals['_QUESTION']._serialized_start=377
+  _globals['_QUESTION']._serialized_end=533
+  _globals['_MESSAGE']._serialized_start=535
+  _globals['_MESSAGE']._serialized_end=589
+  _globals['_SEALEDQUESTION']._serialized_start=591
+  _globals['_SEALEDQUESTION']._serialized_end=643
+  _globals['_SEALEDPAYLOAD']._serialized_start=645
+  _globals['_SEALEDPAYLOAD']._serialized_end=718
+  _globals['_ASKRESPONSE']._serialized_start=721
+  _globals['_ASKRESPONSE']._serialized_end=876
+  _globals['_STARTED']._serialized_start=878
+  _globals['_STARTED']._serialized_end=916
+  _globals['_DELTA']._serialized_start=918
+  _globals['_DELTA']._serialized_end=939
+  _globals['_FINISHED']._serialized_start=941
+  _globals['_FINISHED']._serialized_end=1058
+  _globals['_ANSWERS']._serialized_start=1240
+  _globals['_ANSWERS']._serialized_end=1476
 # @@protoc_insertion_point(module_scope)

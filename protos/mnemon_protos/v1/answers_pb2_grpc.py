@@ -45,6 +45,11 @@ class AnswersStub:
                 request_serializer=mnemon__protos_dot_v1_dot_answers__pb2.AskRequest.SerializeToString,
                 response_deserializer=mnemon__protos_dot_v1_dot_answers__pb2.AskResponse.FromString,
                 _registered_method=True)
+        self.DiscardAnswers = channel.unary_unary(
+                '/mnemon.v1.Answers/DiscardAnswers',
+                request_serializer=mnemon__protos_dot_v1_dot_answers__pb2.DiscardAnswersRequest.SerializeToString,
+                response_deserializer=mnemon__protos_dot_v1_dot_answers__pb2.DiscardAnswersResponse.FromString,
+                _registered_method=True)
 
 
 class AnswersServicer:
@@ -66,6 +71,14 @@ class AnswersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiscardAnswers(self, request, context):
+        """Deletes kept answers that the device has in safety (see `Question.keep_key`). Ids of which nothing is kept do no
+        harm, so it may be sent again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnswersServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_AnswersServicer_to_server(servicer, server):
                     servicer.Ask,
                     request_deserializer=mnemon__protos_dot_v1_dot_answers__pb2.AskRequest.FromString,
                     response_serializer=mnemon__protos_dot_v1_dot_answers__pb2.AskResponse.SerializeToString,
+            ),
+            'DiscardAnswers': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardAnswers,
+                    request_deserializer=mnemon__protos_dot_v1_dot_answers__pb2.DiscardAnswersRequest.FromString,
+                    response_serializer=mnemon__protos_dot_v1_dot_answers__pb2.DiscardAnswersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class Answers:
             '/mnemon.v1.Answers/Ask',
             mnemon__protos_dot_v1_dot_answers__pb2.AskRequest.SerializeToString,
             mnemon__protos_dot_v1_dot_answers__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardAnswers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mnemon.v1.Answers/DiscardAnswers',
+            mnemon__protos_dot_v1_dot_answers__pb2.DiscardAnswersRequest.SerializeToString,
+            mnemon__protos_dot_v1_dot_answers__pb2.DiscardAnswersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class AnswersStub:
     """
     Ask: _grpc.UnaryStreamMultiCallable[_answers_pb2.AskRequest, _answers_pb2.AskResponse]
     """Answers one question. Without an error the last message is `finished`; a stream that ends otherwise was cut off."""
+    DiscardAnswers: _grpc.UnaryUnaryMultiCallable[_answers_pb2.DiscardAnswersRequest, _answers_pb2.DiscardAnswersResponse]
+    """Deletes kept answers that the device has in safety (see `Question.keep_key`). Ids of which nothing is kept do no
+    harm, so it may be sent again.
+    """
 
 @_typing.type_check_only
 class AnswersAsyncStub(AnswersStub):
@@ -51,6 +55,10 @@ class AnswersAsyncStub(AnswersStub):
     """
     Ask: _aio.UnaryStreamMultiCallable[_answers_pb2.AskRequest, _answers_pb2.AskResponse]  # type: ignore[assignment]
     """Answers one question. Without an error the last message is `finished`; a stream that ends otherwise was cut off."""
+    DiscardAnswers: _aio.UnaryUnaryMultiCallable[_answers_pb2.DiscardAnswersRequest, _answers_pb2.DiscardAnswersResponse]  # type: ignore[assignment]
+    """Deletes kept answers that the device has in safety (see `Question.keep_key`). Ids of which nothing is kept do no
+    harm, so it may be sent again.
+    """
 
 class AnswersServicer(metaclass=_abc_1.ABCMeta):
     """What a device may ask. Every call is signed by the device (see authorization.proto) and carries a deadline."""
@@ -72,5 +80,15 @@ class AnswersServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_answers_pb2.AskResponse], _abc.AsyncIterator[_answers_pb2.AskResponse]]:
         """Answers one question. Without an error the last message is `finished`; a stream that ends otherwise was cut off."""
+
+    @_abc_1.abstractmethod
+    def DiscardAnswers(
+        self,
+        request: _answers_pb2.DiscardAnswersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_answers_pb2.DiscardAnswersResponse, _abc.Awaitable[_answers_pb2.DiscardAnswersResponse]]:
+        """Deletes kept answers that the device has in safety (see `Question.keep_key`). Ids of which nothing is kept do no
+        harm, so it may be sent again.
+        """
 
 def add_AnswersServicer_to_server(servicer: AnswersServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
