@@ -55,6 +55,9 @@ REFLECTION: Mapping[str, Policy] = {
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Policy(signed=False, guarded=False),
 }
 
+DOMAIN = "mnemon.v1"
+"""Whose names the reasons in ``ErrorInfo`` are."""
+
 _caller: ContextVar[Device] = ContextVar("caller")
 
 
@@ -179,12 +182,18 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
 
 
 async def abort(context: Any, error: CallRefusedError) -> None:
-    """End the call with the error's status; with a retry delay where waiting helps (google.rpc.RetryInfo)."""
+    """End the call with the error's status.
+
+    Google's standard details go along: how long to wait where that helps (``RetryInfo``), and why (``ErrorInfo``), so
+    that a device need not guess from words; never why a caller was not believed.
+    """
     trailing: list[tuple[str, str | bytes]] = [(SERVER_TIME_KEY, str(time.time_ns() // 1_000_000))]
-    if error.retry_after is not None:
-        delay = error_details_pb2.RetryInfo()
-        delay.retry_delay.FromMilliseconds(round(error.retry_after * 1000))
+    if error.status is not grpc.StatusCode.UNAUTHENTICATED:
         status = status_pb2.Status(code=getattr(code_pb2, error.status.name), message=str(error))
-        status.details.add().Pack(delay)
+        if error.retry_after is not None:
+            delay = error_details_pb2.RetryInfo()
+            delay.retry_delay.FromMilliseconds(round(error.retry_after * 1000))
+            status.details.add().Pack(delay)
+        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason.value, domain=DOMAIN))
         trailing.append(("grpc-status-details-bin", status.SerializeToString()))
     await context.abort(error.status, str(error), tuple(trailing))
