@@ -11,6 +11,7 @@
     │   ├── ModelCorruptError       the file is not a whole GGUF
     │   ├── ModelUnsupportedError   llama.cpp does not know its architecture
     │   ├── TemplateError           its chat template cannot be used
+    │   ├── AdapterError            an adapter is damaged, or made for another model
     │   └── PromptTooLongError      one message alone is longer than the window
     ├── StoreError             20
     │   ├── WrongKeyError           the key does not open the memory
@@ -24,9 +25,21 @@
     │   └── ReadOnlyError
     ├── TransferError          40   an export or import file cannot be read or written
     │   └── ImportProblemsError     some of its entries cannot be used
-    └── DownloadError          50
-        ├── HubUnreachableError
-        └── ChecksumError           what arrived is not what the hub announced
+    ├── DownloadError          50
+    │   ├── HubUnreachableError
+    │   └── ChecksumError           what arrived is not what the hub announced
+    └── CloudError             60   the cloud did not answer
+        ├── NotEnrolledError        this device knows no cloud
+        ├── NotAllowedError         the owner did not let the words leave
+        ├── UnreachableError        there is no line to it
+        ├── CertificateError        what answers there is not the server of the invite
+        ├── ClockError              this device's clock and the server's differ too much
+        ├── DeviceRefusedError      the server does not (or no longer) take this device
+        ├── QuotaError              today's allowance is used up
+        ├── OverloadedError         the server is busy
+        ├── QuestionRefusedError    the question is too long, or nothing the server takes
+        ├── VersionError            the two ends do not understand each other
+        └── BrokenOffError          the answer ended before its end
 
 The number is the exit code of the command line. Every message says what happened; ``hint`` says what to do next.
 """
@@ -101,6 +114,10 @@ class ModelUnsupportedError(ModelError):
 
 class TemplateError(ModelError):
     """The model's own chat template cannot be used."""
+
+
+class AdapterError(ModelError):
+    """An adapter is damaged, or made for another model."""
 
 
 class PromptTooLongError(ModelError):
@@ -181,3 +198,61 @@ class HubUnreachableError(DownloadError):
 
 class ChecksumError(DownloadError):
     """What arrived differs from what the hub announced."""
+
+
+class CloudError(MnemonError):
+    """The cloud did not answer.
+
+    Args:
+        retry_after: Seconds after which it may; None when waiting does not help.
+    """
+
+    exit_code = 60
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class NotEnrolledError(CloudError):
+    """This device knows no cloud."""
+
+
+class NotAllowedError(CloudError):
+    """The owner did not let the words leave."""
+
+
+class UnreachableError(CloudError):
+    """There is no line to the server, or it is not running."""
+
+
+class CertificateError(CloudError):
+    """What answers under the server's address is not the server of the invite, or shows an old certificate."""
+
+
+class ClockError(CloudError):
+    """This device's clock and the server's differ too much."""
+
+
+class DeviceRefusedError(CloudError):
+    """The server does not, or no longer, take this device; it does not say why."""
+
+
+class QuotaError(CloudError):
+    """The device's allowance for today is used up."""
+
+
+class OverloadedError(CloudError):
+    """The server is busy."""
+
+
+class QuestionRefusedError(CloudError):
+    """The question is too long, or nothing the server takes."""
+
+
+class VersionError(CloudError):
+    """The two ends do not understand each other: one of them is older."""
+
+
+class BrokenOffError(CloudError):
+    """The answer ended before its end."""

@@ -362,3 +362,58 @@ def m0010_ledger(db: Database) -> None:
         );
         """
     )
+
+
+@migrations()
+def m0012_cloud(db: Database) -> None:
+    """At which server this device is enrolled, and the questions that wait for it.
+
+    A waiting question goes with whatever it holds words of, whoever removes that. Once it is answered nothing of it
+    stays here but that it was, until the owner has seen the answer.
+    """
+    gone = "DELETE FROM outbox WHERE id IN (SELECT outbox_id FROM outbox_sources"
+    db.executescript(
+        f"""
+        CREATE TABLE cloud_account (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            address TEXT NOT NULL,                -- host:port
+            tls_name TEXT NOT NULL,               -- the name its certificate must have
+            authority BLOB NOT NULL,              -- the certificate to trust, DER; empty: the system's
+            server_key BLOB NOT NULL,             -- Ed25519: the server's identity
+            private_key BLOB NOT NULL,            -- Ed25519: this device's
+            secret BLOB,                          -- the invite's, until the server has taken it
+            device_id BLOB,                       -- NULL: not enrolled yet
+            insecure INTEGER NOT NULL,
+            enrolled_at INTEGER
+        );
+        CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            request_id BLOB NOT NULL UNIQUE,      -- the same each time it is sent: what makes an answer come once
+            question_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            text TEXT NOT NULL,                   -- the exact words the owner let leave
+            meanings TEXT NOT NULL,               -- what its placeholders stand for
+            sources TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('waiting', 'sending', 'answered', 'given up')),
+            queued_at INTEGER NOT NULL,
+            next_at INTEGER NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            problem TEXT NOT NULL DEFAULT '',     -- why the last attempt failed
+            answer_id INTEGER REFERENCES messages (id) ON DELETE CASCADE
+        );
+        CREATE INDEX outbox_question ON outbox (question_id);
+        CREATE INDEX outbox_answer ON outbox (answer_id);
+        CREATE TABLE outbox_sources (
+            outbox_id INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL CHECK (kind IN ('m', 'f')),
+            ref INTEGER NOT NULL,
+            PRIMARY KEY (kind, ref, outbox_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX outbox_sources_outbox ON outbox_sources (outbox_id);
+        CREATE TRIGGER outbox_messages_ad AFTER DELETE ON messages BEGIN
+            {gone} WHERE kind = 'm' AND ref = old.id);
+        END;
+        CREATE TRIGGER outbox_facts_ad AFTER DELETE ON facts BEGIN
+            {gone} WHERE kind = 'f' AND ref = old.id);
+        END;
+        """
+    )
