@@ -61,7 +61,7 @@ def run(
     per_byte: dict[str, float] = {}
     for done, path in enumerate(files, 1):
         loss, tokens, size = 0.0, 0, 0
-        for row in itertools.islice(_rows(path), rows):
+        for row in itertools.islice(read_rows(path), rows):
             parts = _dialogue(model, row) if "messages" in row else _prose(model, row["text"])
             for nats, count, length in parts:
                 loss, tokens, size = loss + nats, tokens + count, size + length
@@ -125,7 +125,12 @@ def _role(role: str) -> Role:
     return "assistant" if role == "assistant" else "system" if role == "system" else "user"
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one file as they come.
+
+    Raises:
+        InputError: The file is damaged, or a row is neither text nor a dialogue.
+    """
     try:
         with lzma.open(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
