@@ -16,7 +16,8 @@ from mnemon_cloud.errors import CloudError, NotFoundError, UsageError
 from mnemon_cloud.home import Home
 
 if TYPE_CHECKING:
-    from mnemon_cloud.settings import Settings
+    from mnemon_cloud.answers.engines import Engine
+    from mnemon_cloud.settings import EngineSettings, Settings
     from mnemon_cloud.storage.sqlite import SqliteStorage
 
 T = TypeVar("T")
@@ -104,7 +105,6 @@ def serve(home: Home, listen: str | None, model: str | None, insecure_without_tl
 
 async def _serve(home: Home, settings: Settings, insecure_without_tls: bool) -> None:
     from mnemon_cloud import identity, logs, server
-    from mnemon_cloud.answers.engines.llama_cpp import LlamaCppEngine
     from mnemon_cloud.storage.sqlite import SqliteStorage
 
     logs.start()
@@ -112,7 +112,7 @@ async def _serve(home: Home, settings: Settings, insecure_without_tls: bool) -> 
     keys = identity.load(home)
     storage = await SqliteStorage.open(home.database)
     try:
-        engine = await LlamaCppEngine.start(settings.engine)
+        engine = await _engine(settings.engine)
         try:
             running = await server.start(settings, keys, storage, engine, insecure_without_tls=insecure_without_tls)
             await server.run_until_told(running, settings.server.drain_seconds)
@@ -120,6 +120,27 @@ async def _serve(home: Home, settings: Settings, insecure_without_tls: bool) -> 
             await engine.close()
     finally:
         await storage.close()
+
+
+async def _engine(settings: EngineSettings) -> Engine:
+    if settings.kind == "openai":
+        from mnemon_cloud.answers.engines.openai import OpenAIEngine
+
+        return await OpenAIEngine.start(settings)
+    from mnemon_cloud.answers.engines.llama_cpp import LlamaCppEngine
+
+    return await LlamaCppEngine.start(settings)
+
+
+async def _reachable(settings: EngineSettings) -> str | None:
+    """None where the engine would answer, else what is wrong."""
+    engine = await _engine(settings)
+    try:
+        return (
+            None if engine.healthy() else f"{settings.url} does not list {settings.model}. Set engine.url and model."
+        )
+    finally:
+        await engine.close()
 
 
 def no_core_dumps() -> None:
@@ -270,7 +291,10 @@ def _examined(home: Home) -> list[tuple[str, str | None]]:
         return None
 
     def model() -> str | None:
-        path = model_path(_settings(home).engine)
+        engine = _settings(home).engine
+        if engine.kind == "openai":
+            return asyncio.run(_reachable(engine))
+        path = model_path(engine)
         try:
             with path.open("rb") as file:
                 return None if file.read(4) == b"GGUF" else f"{path} is no GGUF file. Set engine.model."

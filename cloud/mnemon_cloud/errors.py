@@ -7,6 +7,8 @@
     ├── SettingsError          3   a settings file or environment variable is wrong
     ├── NotFoundError          4   no such device or invite
     ├── EngineError           10   the model cannot be loaded or used
+    │   ├── UnsuitableQuestionError    it refuses this conversation
+    │   └── EngineBusyError            it has no room now
     ├── StorageError          20   the state cannot be opened or used
     ├── IdentityError         30   keys or certificates are missing or damaged
     ├── ListenError           40   the address or port cannot be listened on
@@ -68,6 +70,23 @@ class EngineError(CloudError):
     """The model cannot be loaded or used."""
 
     exit_code = 10
+
+
+class UnsuitableQuestionError(EngineError):
+    """The model cannot take this conversation, now or later."""
+
+
+class EngineBusyError(EngineError):
+    """The model has no room now, or cannot be reached.
+
+    Args:
+        message: What happened.
+        retry_after: Seconds after which to try again, where the engine says so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message, hint="Try again later.")
+        self.retry_after = retry_after
 
 
 class StorageError(CloudError):

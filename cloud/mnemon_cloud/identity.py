@@ -5,6 +5,7 @@ TLS uses P-256: it is what every TLS library takes; Ed25519 certificates are ref
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mnemon_cloud.errors import IdentityError, UsageError
 from mnemon_cloud.home import Home, write_file
+from mnemon_protos.encoding import statement
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397
@@ -43,6 +46,11 @@ class Identity:
     def public_key(self) -> bytes:
         """The identity as devices know it, 32 bytes."""
         return self.key.public_key().public_bytes_raw()
+
+    def tenant(self, device_id: bytes) -> bytes:
+        """What a model server knows a device by: the same in every process of this server, and no way back to it."""
+        key = HKDF(hashes.SHA256(), 32, salt=None, info=statement("tenant")).derive(self.key.private_bytes_raw())
+        return hmac.digest(key, device_id, "sha256")[:16]
 
     @property
     def certificate(self) -> x509.Certificate:

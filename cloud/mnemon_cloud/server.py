@@ -96,7 +96,7 @@ async def start(
     )
     quotas = Quotas(storage, settings.limits.tokens_per_day)
     kept = KeptAnswers(storage, settings)
-    answers = AnswersService(engine, settings, quotas, SealingKeys(identity.key), kept, metrics)
+    answers = AnswersService(engine, settings, quotas, SealingKeys(identity.key), kept, metrics, identity.tenant)
     answers_pb2_grpc.add_AnswersServicer_to_server(answers, server)
     devices_pb2_grpc.add_DevicesServicer_to_server(DevicesService(storage, identity.public_key, quotas), server)
     health_service = HealthServicer()

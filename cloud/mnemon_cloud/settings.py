@@ -15,6 +15,9 @@ from typing import Any, get_type_hints
 
 from mnemon_cloud.errors import SettingsError
 
+_CHOICES = {"kind": ("llama_cpp", "openai")}
+"""What a word may be, where not any will do."""
+
 _LOWEST = {
     "tokens_per_day": 0,
     "queue": 0,
@@ -22,6 +25,7 @@ _LOWEST = {
     "threads": 0,
     "gpu_layers": -1,
     "temperature": 0,
+    "retries": 0,
     "drain_seconds": 0,
 }
 """The least that a number may be, where that is not 1."""
@@ -71,8 +75,10 @@ class LimitSettings:
 class EngineSettings:
     """``[engine]``: which model answers, and how."""
 
+    kind: str = "llama_cpp"
+    """``llama_cpp``: in this process; ``openai``: another server that speaks OpenAI's protocol."""
     model: str = "built-in"
-    """``built-in`` or the path of a GGUF file."""
+    """``built-in`` or the path of a GGUF file; the model's name at the other server."""
     name: str = ""
     """What devices are told the model is called; empty means the file's name."""
     parallel: int = 8
@@ -85,6 +91,16 @@ class EngineSettings:
     """Layers put on the GPU; -1 means all."""
     temperature: float = 0.7
     """Sampling temperature where the device does not say."""
+    url: str = "http://127.0.0.1:8000/v1"
+    """Where the other server is; ``unix:/path`` for a socket."""
+    key_file: str = ""
+    """A file with the key the other server wants; empty for none."""
+    patience_seconds: float = 60.0
+    """The other server may be silent for so long, before its first word and between two."""
+    retries: int = 2
+    """How often a question is sent again that failed before its first word."""
+    cache_salt: bool = True
+    """Tell the other server to keep the prompt caches of devices apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +182,8 @@ def _checked(name: str, key: str, value: Any, hints: Mapping[str, type], origin:
         raise SettingsError(f"{origin}: {name} must be a {kind.__name__}, not {value!r}.", hint="See docs/cloud.md.")
     if isinstance(value, int | float) and kind is not bool and value < _LOWEST.get(key, 1 if kind is int else 0.1):
         raise SettingsError(f"{origin}: {name} = {value} is too small.", hint="See docs/cloud.md.")
+    if value not in _CHOICES.get(key, (value,)):
+        raise SettingsError(f"{origin}: {name} = {value!r}.", hint=f"Write {' or '.join(_CHOICES[key])}.")
     return value
 
 

@@ -51,7 +51,7 @@ class ScriptedEngine:
     def healthy(self) -> bool:
         return self.well
 
-    async def prepare(self, messages: Sequence[tuple[Role, str]]) -> Prompt:
+    async def prepare(self, messages: Sequence[tuple[Role, str]], *, tenant: bytes = b"") -> Prompt:
         self.asked.append(list(messages))
         return Prompt(None, sum(len(text.split()) for _, text in messages))
 
@@ -211,7 +211,7 @@ def settings_with(**values: dict[str, Any]) -> Settings:
 
 
 @asynccontextmanager
-async def serving(folder: Path, engine: ScriptedEngine | None = None, **values: Any) -> AsyncIterator[Running]:
+async def serving(folder: Path, engine: Any = None, **values: Any) -> AsyncIterator[Running]:
     """A running server; its devices' channels are closed with it."""
     home = Home(folder / "cloud")
     if not home.identity_key.exists():

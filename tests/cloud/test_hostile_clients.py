@@ -249,7 +249,7 @@ async def test_two_hundred_streams_at_once_are_all_answered_each_with_its_own(tm
                 yield _piece(part)
             yield _piece("", last=True)
 
-        async def prepare(self, messages: Any) -> Any:
+        async def prepare(self, messages: Any, *, tenant: bytes = b"") -> Any:
             from mnemon_cloud.answers.engines import Prompt
 
             return Prompt(messages[-1][1], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -150,7 +151,16 @@ async def test_a_file_that_is_no_model_is_told(tmp_path: Path, what: str) -> Non
         await LlamaCppEngine.start(replace(SETTINGS, model=str(path)))
 
 
-async def test_closing_fails_what_runs_and_leaves_nothing(engine: LlamaCppEngine) -> None:
+async def test_closing_fails_what_runs_and_leaves_nothing(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After some words the model waits until it is stopped, so that no answer ends by itself before that.
+    told, decode, stop = threading.Event(), engine._context.decode, engine._batcher.stop
+    monkeypatch.setattr(
+        engine._context, "decode", lambda: (engine._batcher.decodes < 2 or told.wait(60)) and decode()
+    )
+    monkeypatch.setattr(engine._vocabulary, "ends", lambda _token: False)
+    monkeypatch.setattr(engine._batcher, "stop", lambda: (told.set(), stop()))
     prompt = await engine.prepare([("user", QUESTIONS[2])])
     answer = engine.answer(prompt, Sampling(max_tokens=100_000, temperature=2.0))
     await anext(answer)

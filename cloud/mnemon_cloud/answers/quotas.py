@@ -23,10 +23,15 @@ class Reservation:
         self._tokens = tokens
 
     async def settle(self, used: int) -> None:
-        """Return what was not used; a second call does nothing. A process that dies before it keeps the whole."""
+        """Return what was not used, or charge what was used beyond an estimate; a second call does nothing.
+
+        A process that dies before it keeps the whole.
+        """
         spare, self._tokens = self._tokens - used, used
         if spare > 0:
             await self._storage.give_back(self._device_id, self._day, spare)
+        elif spare < 0:
+            await self._storage.reserve(self._device_id, self._day, -spare, limit=0)
 
 
 class Quotas:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -11,11 +12,18 @@ import grpc
 
 from mnemon_cloud import logs
 from mnemon_cloud.answers.admission import Admission
-from mnemon_cloud.answers.engines import Engine, Finish, Prompt, Role, Sampling
+from mnemon_cloud.answers.engines import Engine, Finish, Prompt, Role, Sampling, Usage
 from mnemon_cloud.answers.kept import Answer, KeptAnswers
 from mnemon_cloud.answers.quotas import Quotas
 from mnemon_cloud.answers.sealing_keys import SealingKeys
-from mnemon_cloud.errors import CallRefusedError, EngineError, Reason, replaced
+from mnemon_cloud.errors import (
+    CallRefusedError,
+    EngineBusyError,
+    EngineError,
+    Reason,
+    UnsuitableQuestionError,
+    replaced,
+)
 from mnemon_cloud.interceptors import caller
 from mnemon_cloud.metrics import Metrics
 from mnemon_cloud.settings import Settings
@@ -28,6 +36,7 @@ from mnemon_protos.v1.answers_pb2_grpc import AnswersServicer
 _ROLES: dict[int, Role] = {pb.ROLE_SYSTEM: "system", pb.ROLE_USER: "user", pb.ROLE_ASSISTANT: "assistant"}
 _MOST_MESSAGES = 1000
 _MOST_DISCARDED = 1000
+_ENGINE_DELAY = 5.0  # seconds: an engine that failed or is full has had time to change
 _FINISH = {Finish.STOP: pb.FINISH_REASON_STOP, Finish.LENGTH: pb.FINISH_REASON_LENGTH}
 
 
@@ -63,6 +72,7 @@ class AnswersService(AnswersServicer):
         keys: To what questions are sealed.
         kept: Answers for devices that ask again.
         metrics: Where waiting, answering and tokens are counted.
+        tenant: What the engine knows a device by, from its id.
     """
 
     def __init__(
@@ -73,6 +83,7 @@ class AnswersService(AnswersServicer):
         keys: SealingKeys,
         kept: KeptAnswers,
         metrics: Metrics,
+        tenant: Callable[[bytes], bytes],
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -80,6 +91,7 @@ class AnswersService(AnswersServicer):
         self._keys = keys
         self._kept = kept
         self._metrics = metrics
+        self._tenant = tenant
         self._running: dict[tuple[bytes, bytes], asyncio.Task[Any]] = {}
         self._replaced: set[asyncio.Task[Any]] = set()
         self.admission = Admission(
@@ -147,7 +159,7 @@ class AnswersService(AnswersServicer):
                 # Once more: while this call waited for its place, an older one may have come to its end elsewhere.
                 answer = given = await keeping.begin() if keeping else None
                 if answer is None:
-                    prompt, sampling = await self._prepared(question, messages, temperature)
+                    prompt, sampling = await self._prepared(device_id, question, messages, temperature)
                     answer = await self._answered(device_id, prompt, sampling, outgoing, arrived)
                     if keeping:
                         await keeping.keep(answer)
@@ -163,7 +175,7 @@ class AnswersService(AnswersServicer):
         await outgoing.send(pb.AskResponse(finished=finished))
 
     async def _prepared(
-        self, question: pb.Question, messages: list[tuple[Role, str]], temperature: float
+        self, device_id: bytes, question: pb.Question, messages: list[tuple[Role, str]], temperature: float
     ) -> tuple[Prompt, Sampling]:
         """The question as the engine takes it.
 
@@ -171,7 +183,7 @@ class AnswersService(AnswersServicer):
             CallRefusedError: The engine cannot take it.
         """
         try:
-            prompt = await self._engine.prepare(messages)
+            prompt = await self._engine.prepare(messages, tenant=self._tenant(device_id))
         except EngineError as error:
             raise _invalid("The model cannot take this conversation.") from error
         room = self._engine.window - prompt.tokens
@@ -195,30 +207,39 @@ class AnswersService(AnswersServicer):
         """
         reservation = await self._quotas.reserve(device_id, prompt.tokens + sampling.max_tokens)
         text: list[str] = []
-        produced = 0
+        used = Usage(prompt.tokens, 0)
         finish: Finish | None = None
         try:
             await outgoing.send(pb.AskResponse(started=pb.Started(model=self._engine.model)))
             async with aclosing(self._engine.answer(prompt, sampling)) as pieces:
                 async for piece in pieces:
-                    if not produced:
+                    if not used.answer_tokens:
                         self._metrics.first_token.observe(time.perf_counter() - arrived)
-                    produced += piece.tokens
+                    used = piece.usage or Usage(used.prompt_tokens, used.answer_tokens + piece.tokens)
                     finish = piece.finish
                     if piece.text:
                         text.append(piece.text)
                         await outgoing.send(pb.AskResponse(delta=pb.Delta(text=piece.text)))
+        except UnsuitableQuestionError as error:
+            raise _invalid("The model cannot take this conversation.") from error
+        except EngineBusyError as error:
+            raise CallRefusedError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                Reason.ENGINE,
+                "The server is busy.",
+                retry_after=error.retry_after or _ENGINE_DELAY,
+            ) from error
         except EngineError as error:
             logs.failure("engine-failed", error)
             raise _stopped() from error
         finally:
             # Shielded: a call that is cancelled while it settles must not keep what it did not use.
-            await asyncio.shield(reservation.settle(prompt.tokens + produced))
-            self._metrics.tokens.labels("question").inc(prompt.tokens)
-            self._metrics.tokens.labels("answer").inc(produced)
+            await asyncio.shield(reservation.settle(used.prompt_tokens + used.answer_tokens))
+            self._metrics.tokens.labels("question").inc(used.prompt_tokens)
+            self._metrics.tokens.labels("answer").inc(used.answer_tokens)
         if finish is None:
             raise _stopped()
-        return Answer(self._engine.model, "".join(text), _FINISH[finish], prompt.tokens, produced)
+        return Answer(self._engine.model, "".join(text), _FINISH[finish], used.prompt_tokens, used.answer_tokens)
 
     def _opened(self, device_id: bytes, request: pb.AskRequest) -> tuple[pb.Question, bytes]:
         """The question, and the key its answer is sealed with (empty for an open one)."""
@@ -254,7 +275,9 @@ def _messages(question: pb.Question) -> list[tuple[Role, str]]:
 
 
 def _stopped() -> CallRefusedError:
-    return CallRefusedError(grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=5)
+    return CallRefusedError(
+        grpc.StatusCode.UNAVAILABLE, Reason.ENGINE, "The engine stopped.", retry_after=_ENGINE_DELAY
+    )
 
 
 def _invalid(message: str) -> CallRefusedError:

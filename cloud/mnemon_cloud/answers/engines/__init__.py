@@ -47,6 +47,14 @@ class Sampling:
     seed: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a question and its whole answer took, in tokens."""
+
+    prompt_tokens: int
+    answer_tokens: int
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Piece:
     """Some more of an answer; its repr shows nothing.
@@ -55,11 +63,13 @@ class Piece:
         text: Whole characters; may be empty.
         tokens: How many tokens this piece took.
         finish: Set on the last piece.
+        usage: On the last piece, from an engine that could only estimate before: this holds instead.
     """
 
     text: str
     tokens: int
     finish: Finish | None = None
+    usage: Usage | None = None
 
 
 class Engine(Protocol):
@@ -84,8 +94,12 @@ class Engine(Protocol):
         """Whether it would answer now."""
         ...
 
-    async def prepare(self, messages: Sequence[tuple[Role, str]]) -> Prompt:
-        """Put a conversation into the model's form. Text is text: it never becomes a control token.
+    async def prepare(self, messages: Sequence[tuple[Role, str]], *, tenant: bytes = b"") -> Prompt:
+        """Put a conversation into the model's form.
+
+        Args:
+            tenant: Tells devices apart without naming them: what an engine caches for one serves no other, who could
+                find out by timing what was asked before.
 
         Raises:
             EngineError: The model's template cannot say this conversation.
@@ -96,6 +110,8 @@ class Engine(Protocol):
         """Answer; closing the generator stops the engine's work on it.
 
         Raises:
+            UnsuitableQuestionError: This conversation cannot be answered, now or later.
+            EngineBusyError: There is no room in the engine now.
             EngineError: The engine failed.
         """
         ...

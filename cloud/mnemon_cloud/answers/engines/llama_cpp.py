@@ -96,8 +96,11 @@ class LlamaCppEngine:
         """Whether it would answer now."""
         return not self._closed and self._batcher.healthy()
 
-    async def prepare(self, messages: Sequence[tuple[Role, str]]) -> Prompt:
-        """Put a conversation into the model's form; a megabyte takes some 0.3 s, in a thread."""
+    async def prepare(self, messages: Sequence[tuple[Role, str]], *, tenant: bytes = b"") -> Prompt:
+        """Put a conversation into the model's form; a megabyte takes some 0.3 s, in a thread.
+
+        Text is text: it never becomes a control token. Nothing is cached from one question to the next.
+        """
         tokens = await asyncio.to_thread(self._vocabulary.encode, messages)
         return Prompt(tokens, len(tokens))
 
