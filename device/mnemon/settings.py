@@ -65,6 +65,46 @@ class PrivacySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """``[learning]``: what is learned from what the owner does with answers, and when."""
+
+    record: bool = True
+    """Keep what was done with an answer (edited, picked, praised) to learn from it."""
+    use: bool = True
+    """Answer with what was learned."""
+    background: bool = True
+    """Learn by itself while the app is open and nobody uses it."""
+    minutes: int = 10
+    """How long such a lesson may take."""
+    idle_minutes: int = 10
+    """It begins when nobody has used the app for so long."""
+    hours: str = "any"
+    """Only in these hours, such as ``22:00-07:00``; ``any``: at any time."""
+    mains: bool = True
+    """Only on mains power."""
+    battery: int = 50
+    """Where ``mains`` is false: only with at least so many percent left in the battery."""
+    temperature: int = 80
+    """Only while the processor is no hotter than this, in degrees Celsius; 0: however hot it is."""
+    new_examples: int = 8
+    """Only when there are at least so many examples that no lesson has seen."""
+    every_hours: int = 12
+    """At least so long between the beginnings of two such lessons."""
+    compare_every: int = 25
+    """After about this many answers one comes as two to pick from; 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """``[cloud]``: the bigger model, once the device is enrolled at one."""
+
+    wait: bool = True
+    """A question that finds no line may wait in the outbox; you are asked for each."""
+    max_answer_tokens: int = 0
+    """The longest answer; 0 means what the server allows."""
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalSettings:
     """``[terminal]``: the terminal app."""
 
@@ -85,6 +125,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
     terminal: TerminalSettings = field(default_factory=TerminalSettings)
 
     def with_values(self, values: Mapping[str, Mapping[str, Any]], *, origin: str) -> Settings:
