@@ -53,6 +53,14 @@ class MemorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingSettings:
+    """``[routing]``: which questions are worth asking a bigger model."""
+
+    threshold: float = 0.5
+    """From 0 to 1: a question at least this hard is offered to the cloud; 0 offers every one, 1 none."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrivacySettings:
     """``[privacy]``: what may leave the device."""
 
@@ -124,6 +132,7 @@ class Settings:
 
     model: ModelSettings = field(default_factory=ModelSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     terminal: TerminalSettings = field(default_factory=TerminalSettings)

@@ -389,10 +389,10 @@ def m0012_cloud(db: Database) -> None:
         CREATE TABLE outbox (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             request_id BLOB NOT NULL UNIQUE,      -- the same each time it is sent: what makes an answer come once
+            keep_key BLOB NOT NULL,               -- likewise; the server keeps the answer under it
             question_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
             text TEXT NOT NULL,                   -- the exact words the owner let leave
             meanings TEXT NOT NULL,               -- what its placeholders stand for
-            sources TEXT NOT NULL,
             state TEXT NOT NULL CHECK (state IN ('waiting', 'sending', 'answered', 'given up')),
             queued_at INTEGER NOT NULL,
             next_at INTEGER NOT NULL,
@@ -414,6 +414,26 @@ def m0012_cloud(db: Database) -> None:
         END;
         CREATE TRIGGER outbox_facts_ad AFTER DELETE ON facts BEGIN
             {gone} WHERE kind = 'f' AND ref = old.id);
+        END;
+        """
+    )
+
+
+@migrations()
+def m0013_routing(db: Database) -> None:
+    """Where the owner wanted a question to go. A verdict goes with its question, and when that is reworded."""
+    db.executescript(
+        """
+        CREATE TABLE routing_verdicts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            message_id INTEGER NOT NULL UNIQUE REFERENCES messages (id) ON DELETE CASCADE,
+            wanted TEXT NOT NULL CHECK (wanted IN ('cloud', 'local')),
+            logit REAL NOT NULL,                  -- how hard it was taken to be, before anything was learned
+            embedding BLOB NOT NULL,              -- float16
+            said_at INTEGER NOT NULL
+        );
+        CREATE TRIGGER routing_verdicts_of_changed AFTER UPDATE OF text ON messages BEGIN
+            DELETE FROM routing_verdicts WHERE message_id = new.id;
         END;
         """
     )

@@ -1,0 +1,1 @@
+"""Makes the router's weights (``device/mnemon/routing/weights.npz``)."""
