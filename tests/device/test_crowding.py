@@ -71,12 +71,21 @@ def test_own_threads_that_still_spin_are_not_others(machine):
 def test_a_crowd_that_comes_during_an_answer_takes_threads_and_gives_them_back(machine):
     told = machine.crowding(most=4, cores=4)
     told.begin()
+    machine.running = 5
     assert machine.decode(told, 0.06, share=0.2) == 2
     assert machine.decode(told, 0.06, share=0.2) == 1
-    machine.running = 5
     assert machine.decode(told, 10, share=0.9) == 1, "they are still there"
     machine.running = 1
     assert machine.decode(told, 10, share=0.9) == 4
+
+
+def test_one_short_stretch_takes_nothing_unless_others_are_seen_at_work(machine):
+    told = machine.crowding()
+    told.begin()
+    assert machine.decode(told, 0.06, share=0.2) == 2
+    assert machine.decode(told, 0.96, share=0.95) == 2
+    assert machine.decode(told, 0.06, share=0.2) == 2
+    assert machine.decode(told, 0.06, share=0.2) == 1, "twice running it is no noise"
 
 
 def test_taking_back_too_early_makes_the_next_time_later(machine):

@@ -19,7 +19,7 @@ _SHARE = 0.7
 """Of the time its threads want, the part that a decode gets: 0.9 to 1.0 when alone, 0.1 to 0.5 in a crowd."""
 _IDLE = 0.02
 """Seconds after a decode in which its threads may still spin and look like somebody else's."""
-_RETRY, _RETRY_AT_MOST = 1.0, 30.0
+_RETRY, _RETRY_AT_MOST = 0.25, 30.0
 """Seconds until threads are taken back, doubled each time that was too early: a single token can take seconds."""
 
 
@@ -58,6 +58,7 @@ class Crowding:
         self._since = self._last = -1.0
         self._had = 0.0
         self._until = 0.0
+        self._short = False
 
     def begin(self) -> int:
         """Threads for a decode of many tokens: after a pause, whoever runs now is somebody else."""
@@ -78,10 +79,14 @@ class Crowding:
         if now - self._since < _LOOK or self._most == 1:
             return self.threads
         share = (self._spent() - self._had) / (now - self._since) / self.threads
-        if self.threads > 1 and share < _SHARE:
-            self.threads //= 2
-            self._until = now + self._retry
-            self._retry = min(2 * self._retry, _RETRY_AT_MOST)
+        before, self._short = self._short, share < _SHARE
+        if self.threads > 1 and self._short:
+            # one short stretch may be a moment's noise: it would cost half the speed until threads are taken back
+            if before or self._running() > self.threads:
+                self.threads //= 2
+                self._short = False
+                self._until = now + self._retry
+                self._retry = min(2 * self._retry, _RETRY_AT_MOST)
         elif self.threads < self._most and now >= self._until:
             self.threads = max(self.threads, min(2 * self.threads, self._free()))
             self._until = now + _RETRY
