@@ -69,12 +69,22 @@ class Engine:
         sequences: How many sequences there may be, numbered from 0.
         threads: CPU threads of a decode; 0 means every usable core. Fewer while other programs want them.
         batch: Tokens decoded in one call, also the longest stretch that cannot be interrupted by taking turns.
+        flag: What ends a decode; one of its own when left out. Engines of one owner share theirs.
 
     Raises:
         ModelError: There is not enough memory for the cache.
     """
 
-    def __init__(self, model: Model, *, cells: int, sequences: int = 4, threads: int = 0, batch: int = 512) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        cells: int,
+        sequences: int = 4,
+        threads: int = 0,
+        batch: int = 512,
+        flag: native.AbortFlag | None = None,
+    ) -> None:
         import numpy as np
 
         lib = self._lib = native.library()
@@ -85,7 +95,7 @@ class Engine:
         self._crowding = Crowding(self.threads)
         self._used = self.threads
         self._numpy = np
-        self._flag = native.AbortFlag()
+        self.flag = flag or native.AbortFlag()
         params = lib.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = self.batch
@@ -96,8 +106,8 @@ class Engine:
         params.kv_unified = True  # sequences share the cells, and a copy of a prefix costs nothing
         params.swa_full = True  # without it a prefix cannot be cut back in models with a sliding window
         params.no_perf = True
-        params.abort_callback = self._flag.callback
-        params.abort_callback_data = self._flag.data
+        params.abort_callback = self.flag.callback
+        params.abort_callback_data = self.flag.data
         handle = lib.llama_init_from_model(model.handle, params)
         if not handle:
             raise ModelError(
@@ -140,6 +150,10 @@ class Engine:
 
     # -- what is cached ---------------------------------------------------------------------------------------
 
+    def enter(self, sequence: int, tokens: Sequence[int]) -> None:
+        """After :meth:`run`: the sequence holds these too."""
+        self._tokens[sequence].extend(tokens)
+
     def tokens(self, sequence: int) -> Sequence[int]:
         """The tokens whose keys and values the sequence holds, in order."""
         return self._tokens[sequence]
@@ -153,6 +167,13 @@ class Engine:
         """Empty a sequence."""
         self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         self._tokens[sequence] = []
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Have ``target`` hold the first ``length`` tokens of ``source`` and nothing else; it takes no cells."""
+        self.drop(target)
+        if length:
+            self._lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            self._tokens[target] = self._tokens[source][:length]
 
     def truncate(self, sequence: int, length: int) -> None:
         """Keep the first ``length`` tokens; a model that cannot cut back (recurrent ones) loses all of them."""
@@ -181,7 +202,7 @@ class Engine:
             CacheFull: No room.
         """
         wanted = list(tokens)
-        cached = _common(self._tokens[sequence], wanted)
+        cached = common_length(self._tokens[sequence], wanted)
         moved = self._shift(sequence, wanted, cached) if shift and self.can_shift else 0
         held = min(cached + moved, len(wanted) - 1)
         self.truncate(sequence, held)
@@ -211,7 +232,7 @@ class Engine:
         self.decodes += 1
         status = self._lib.llama_decode(self._handle, batch)
         if status:
-            self._failed(sequence, status)
+            self.failed(status, sequence)
         held.append(token)
         if self._crowding.look(time.perf_counter()) != self._used:
             self._use(self._crowding.threads)
@@ -241,23 +262,39 @@ class Engine:
             self._batch_logits[count - 1] = 1
         batch = self._native_batches[sequence]
         batch.n_tokens = count
+        status = self.run(batch)
+        if status:
+            self.failed(status, sequence)
+        held.extend(tokens)
+
+    def run(self, batch: Any) -> int:
+        """Decode a ``llama_batch`` as it is, of any sequences; 0, or llama.cpp's number of what went wrong.
+
+        The caller enters the tokens into its sequences, or hands the number to :meth:`failed`.
+        """
         self._use(self._crowding.begin())
         self.decodes += 1
-        status = self._lib.llama_decode(self._handle, batch)
-        if status:
-            self._failed(sequence, status)
-        held.extend(tokens)
-        self._use(self._crowding.look(time.perf_counter()))
+        status: int = self._lib.llama_decode(self._handle, batch)
+        if not status:
+            self._use(self._crowding.look(time.perf_counter()))
+        return status
 
     def _use(self, threads: int) -> None:
         if threads != self._used:
             self._lib.llama_set_n_threads(self._handle, threads, threads)
             self._used = threads
 
-    def _failed(self, sequence: int, status: int) -> None:
-        """Bring our list of tokens in line with what llama.cpp kept, and say what happened."""
-        self.truncate(sequence, self._lib.llama_memory_seq_pos_max(self._memory, sequence) + 1)
-        self._lib.llama_memory_seq_rm(self._memory, sequence, len(self._tokens[sequence]), -1)
+    def failed(self, status: int, *sequences: int) -> None:
+        """Bring our lists of tokens in line with what llama.cpp kept, and say what happened.
+
+        Raises:
+            DecodeAborted: :meth:`abort` was called.
+            CacheFull: No room.
+            ModelError: Anything else.
+        """
+        for sequence in sequences:
+            self.truncate(sequence, self._lib.llama_memory_seq_pos_max(self._memory, sequence) + 1)
+            self._lib.llama_memory_seq_rm(self._memory, sequence, len(self._tokens[sequence]), -1)
         if status == 2:
             raise DecodeAborted
         if status == 1:
@@ -274,7 +311,7 @@ class Engine:
         start = _find(held, probe, cached + 1) if len(probe) == _SHIFT_MATCH else -1
         if start < 0:
             return 0
-        matched = _common(held[start:], wanted[cached:])
+        matched = common_length(held[start:], wanted[cached:])
         lib, memory = self._lib, self._memory
         if not lib.llama_memory_seq_rm(memory, sequence, cached, start):
             return 0
@@ -297,6 +334,11 @@ class Engine:
                 self._views.clear()
             self._views[address] = view
         return view
+
+    def all_logits(self, rows: int) -> Floats:
+        """The logits of the last decode, which had ``rows`` outputs: a view that the next decode overwrites."""
+        pointer = ctypes.cast(self._logits_at(self._handle, 0), ctypes.POINTER(ctypes.c_float))
+        return self._numpy.ctypeslib.as_array(pointer, (rows, self.model.size))
 
     def logprob(self, token: int, *, row: int = -1) -> float:
         """Log-probability in nats of ``token`` under the logits of the last decode, at temperature 1."""
@@ -348,11 +390,11 @@ class Engine:
 
     def abort(self) -> None:
         """End the decode that is running, or the next one; from any thread. Stays until :meth:`resume`."""
-        self._flag.raise_()
+        self.flag.raise_()
 
     def resume(self) -> None:
         """Let decodes run again."""
-        self._flag.lower()
+        self.flag.lower()
 
     def close(self) -> None:
         """Free the cache; calling it again does nothing. The model stays."""
@@ -370,7 +412,7 @@ class Engine:
         self.close()
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def common_length(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the common beginning."""
     for i, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:

@@ -6,8 +6,12 @@ The header says where every tensor ends; a file shorter than that was cut off. T
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import math
 import mmap
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from mnemon.errors import ModelCorruptError, ModelMissingError, ModelUnsupported
 
 _VERSIONS = (2, 3)
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_SCALAR_CODES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 # ggml type: (elements in a block, bytes of a block)
 _BLOCKS = {
@@ -56,6 +61,21 @@ _SANE_STRING = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where one tensor is in its file.
+
+    Attributes:
+        shape: As numpy counts: the last dimension lies together.
+        kind: ggml's number of its type.
+        start: Its first byte in the file.
+    """
+
+    shape: tuple[int, ...]
+    kind: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What the header of a GGUF file says.
 
@@ -63,12 +83,16 @@ class Header:
         architecture: Such as ``llama``; empty when the file does not say.
         tensors: How many it holds; 0 in a file with only a vocabulary.
         data_end: Bytes the file must have.
+        values: Its texts and single numbers by their key; arrays are left out.
+        places: Where its tensors are, by their name.
     """
 
     version: int
     architecture: str
     tensors: int
     data_end: int
+    values: Mapping[str, str | int | float | bool]
+    places: Mapping[str, Place]
 
 
 def check(path: Path) -> Header:
@@ -97,6 +121,27 @@ def check(path: Path) -> Header:
         ) from error
 
 
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits; read again only when its size or time of change is another.
+
+    Raises:
+        ModelMissingError: It is not there any more.
+    """
+    try:
+        status = path.stat()
+        return _sha256(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise ModelMissingError(
+            f"The model file {path} cannot be read: {error.strerror}.", hint="Make it readable, or pull it again."
+        ) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class _Reader:
     def __init__(self, data: mmap.mmap, path: Path) -> None:
         self._data = data
@@ -119,37 +164,39 @@ class _Reader:
             )
         tensors = self._count()
         keys = self._count()
-        architecture, alignment = "", 32
+        values: dict[str, str | int | float | bool] = {}
         for _ in range(keys):
-            key = self._string()
+            key = self._string().decode("utf-8", "replace")
             kind = self._number("I", 4)
-            if key == b"general.architecture" and kind == _STRING:
-                architecture = self._string().decode("utf-8", "replace")
-            elif key == b"general.alignment" and kind == 4:
-                alignment = self._number("I", 4)
-                if alignment == 0 or alignment & (alignment - 1):
-                    raise self._damaged()
+            if kind == _STRING:
+                values[key] = self._string().decode("utf-8", "replace")
+            elif kind in _SCALAR_CODES:
+                values[key] = self._scalar(_SCALAR_CODES[kind], _SCALAR_BYTES[kind])
             else:
                 self._skip(kind)
-        ends = [self._tensor_end() for _ in range(tensors)]
+        alignment = values.get("general.alignment", 32)
+        if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
+            raise self._damaged()
+        found = [self._tensor() for _ in range(tensors)]
         start = -(-self._at // alignment) * alignment
-        data_end = start + max(ends, default=0) if tensors else self._at
+        data_end = start + max((end for *_, end in found), default=0) if tensors else self._at
         if len(self._data) < data_end:
             raise _cut_off(self._path, len(self._data), data_end)
-        return Header(version, architecture, tensors, data_end)
+        architecture = values.get("general.architecture", "")
+        places = {name: Place(shape, kind, start + offset) for name, shape, kind, offset, _ in found}
+        return Header(version, str(architecture), tensors, data_end, values, places)
 
-    def _tensor_end(self) -> int:
-        self._string()
+    def _tensor(self) -> tuple[str, tuple[int, ...], int, int, int]:
+        """Name, shape, type, and where its data begins and ends among the data."""
+        name = self._string().decode("utf-8", "replace")
         dimensions = self._number("I", 4)
         if dimensions > 8:
             raise self._damaged()
-        elements = 1
-        for _ in range(dimensions):
-            elements *= self._number("Q", 8)
+        shape = tuple(self._number("Q", 8) for _ in range(dimensions))[::-1]
         kind = self._number("I", 4)
         offset = self._number("Q", 8)
         block, size = _BLOCKS.get(kind, (1, 0))  # a type newer than this table: llama.cpp decides
-        return offset + elements // block * size
+        return name, shape, kind, offset, offset + math.prod(shape) // block * size
 
     def _skip(self, kind: int, depth: int = 0) -> None:
         if kind == _STRING:
@@ -201,9 +248,13 @@ class _Reader:
         return count
 
     def _number(self, code: str, size: int) -> int:
+        return int(self._scalar(code, size))
+
+    def _scalar(self, code: str, size: int) -> int | float | bool:
         start = self._at
         self._advance(size)
-        return int(struct.unpack_from(f"<{code}", self._data, start)[0])
+        value: int | float | bool = struct.unpack_from(f"<{code}", self._data, start)[0]
+        return value
 
     def _advance(self, size: int) -> None:
         self._at += size

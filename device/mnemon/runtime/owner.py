@@ -53,10 +53,12 @@ class Owner:
     Args:
         engine: Used by nobody else; closed at the end, and its model too.
         sequences: Written to disk in pauses and at the end.
+        between: Called whenever a job ends or makes room for another.
     """
 
-    def __init__(self, engine: Engine, sequences: Sequences) -> None:
-        self._engine, self._sequences = engine, sequences
+    def __init__(self, engine: Engine, sequences: Sequences, between: Callable[[], None] = lambda: None) -> None:
+        self._engine, self._sequences, self._between = engine, sequences, between
+        self._guests: list[Callable[[], None]] = []
         self._condition = threading.Condition()
         self._heap: list[_Job] = []
         self._numbers = itertools.count()
@@ -132,6 +134,15 @@ class Owner:
 
     # -- in the owner thread ----------------------------------------------------------------------------------
 
+    def keep(self, close: Callable[[], None]) -> None:
+        """Something else lives on the model: ``close`` it before the model is closed, if nobody has by then."""
+        self._guests.append(close)
+
+    def let_go(self, close: Callable[[], None]) -> None:
+        """What :meth:`keep` was told of is closed."""
+        if close in self._guests:
+            self._guests.remove(close)
+
     def resume(self) -> None:
         """Lower the flag somebody raised to get in between; whoever it was has had their turn."""
         with self._condition:
@@ -146,6 +157,8 @@ class Owner:
         for left in self._heap:
             left.steps.close()
             left.abandon()
+        for close in list(self._guests):
+            close()
         self._sequences.close()
         self._engine.close()
         self._engine.model.close()
@@ -175,6 +188,8 @@ class Owner:
         except Exception as error:  # noqa: BLE001  (the owner thread must outlive any one answer)
             if job.answer:
                 job.answer.end(_told(error))
+        finally:
+            self._between()
 
     def _refuse_when_closed(self) -> None:
         if self._closing:

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,6 +58,7 @@ class Model:
         self._lock = threading.Lock()  # a thread that tokenises while another closes would end the process
         self._vocab = lib.llama_model_get_vocab(handle)
         self.architecture = header.architecture
+        self._places = header.places
         self.size = int(lib.llama_vocab_n_tokens(self._vocab))
         self.bos = int(lib.llama_vocab_bos(self._vocab))
         self.eos = int(lib.llama_vocab_eos(self._vocab))
@@ -96,6 +98,30 @@ class Model:
     def parameters(self) -> int:
         """Number of weights."""
         return int(self._lib.llama_model_n_params(self.handle))
+
+    @property
+    def width(self) -> int:
+        """Length of a token embedding, and of the residual stream."""
+        return int(self._lib.llama_model_n_embd(self.handle))
+
+    @property
+    def steering_shape(self) -> tuple[int, int]:
+        """Shape of a steering vector: a row for every block but the first, as wide as the residual stream."""
+        return int(self._lib.llama_model_n_layer(self.handle)) - 1, self.width
+
+    @property
+    def cell_bytes(self) -> int:
+        """Bytes that the keys and values of one token take, in half precision."""
+        lib, handle = self._lib, self.handle
+        heads = int(lib.llama_model_n_head(handle))
+        size = int(self.metadata(f"{self.architecture}.attention.key_length") or self.width // heads)
+        return 4 * size * int(lib.llama_model_n_head_kv(handle)) * int(lib.llama_model_n_layer(handle))
+
+    @functools.cached_property
+    def matrices(self) -> Mapping[str, tuple[int, int]]:
+        """The weight matrices of the blocks by llama.cpp's name, each with its inputs and outputs."""
+        found = {name: place.shape for name, place in self._places.items() if name.startswith("blk.")}
+        return {name: (shape[1], shape[0]) for name, shape in found.items() if len(shape) == 2}
 
     @property
     def trained_context(self) -> int:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnemon.errors import InputError, ModelError, ModelMissingError
+from mnemon.runtime import gguf_file
+from mnemon.runtime.adapters import Activation, Loras
 from mnemon.runtime.chat_model import (
     ChatMessage,
     GenerationReport,
@@ -27,6 +29,7 @@ from mnemon.runtime.chat_model import (
     StopReason,
     TokenScores,
 )
+from mnemon.runtime.engine import CacheFull, DecodeAborted
 from mnemon.runtime.layout import Layout, Plan
 from mnemon.runtime.owner import Owner, Steps
 from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
@@ -36,6 +39,7 @@ from mnemon.runtime.sessions import SessionFiles
 if TYPE_CHECKING:
     from mnemon.runtime.catalog import ModelSpec
     from mnemon.runtime.engine import Engine
+    from mnemon.runtime.scoring import Scorer
     from mnemon.settings import ModelSettings
 
 _SEQUENCES = 6
@@ -111,7 +115,9 @@ class LocalModel:
         self._layout = layout
         self._info = info
         self._sequences = Sequences(engine, files, count=_SEQUENCES)
-        self._owner = Owner(engine, self._sequences)
+        self._loras = Loras(engine.model)
+        self._activation = Activation(engine, self._loras)
+        self._owner = Owner(engine, self._sequences, between=self._activation.off)
 
     @classmethod
     def load(
@@ -230,6 +236,24 @@ class LocalModel:
         scores = self._owner.wait_for(priority, lambda: self._score(plan.tokens, tokens))
         return TokenScores(tuple(self.model.text([t]) for t in tokens), tuple(scores))
 
+    def base_sha256(self) -> str:
+        """SHA-256 of the model's file in hexadecimal digits: what adapters are made for. Read once, 0.4 s a GB."""
+        return gguf_file.sha256(self.model.path)
+
+    def scorer(self, examples: Sequence[tuple[Sequence[ChatMessage], str]]) -> Scorer:
+        """Prompts and their answers, to be scored under one set of adapters after another; close it when done.
+
+        It works in the background, as far as the owner of the model is concerned: a person goes before.
+
+        Raises:
+            PromptTooLongError: An example does not fit into the window.
+            ModelError: Not enough memory, or the model has been closed.
+        """
+        from mnemon.runtime.scoring import Scorer
+
+        laid_out = [self._layout.plan_given(messages, answer) for messages, answer in examples]
+        return Scorer(self._owner, self._engine, self._loras, [(plan.tokens, answer) for plan, answer in laid_out])
+
     def count_tokens(self, text: str) -> int:
         """Length of ``text`` in this model's tokens."""
         return len(self.model.plain(text))
@@ -309,7 +333,15 @@ class LocalModel:
                     decodes = engine.decodes
                     yield
                     if engine.decodes == decodes and not generation.stopped:
-                        decodes = yield from self._step(sequence, token)
+                        try:  # here, not in a function of its own: between two decodes every microsecond counts
+                            engine.step(sequence, token)
+                            decodes = engine.decodes
+                        except DecodeAborted:
+                            yield
+                            self._owner.resume()
+                            decodes = -1
+                        except CacheFull:
+                            decodes = -1  # the prefill that follows makes room
             report.context_used = report.prompt_tokens + len(out)
             generation.put(pending)
         finally:
@@ -317,26 +349,10 @@ class LocalModel:
                 self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
         generation.end(reason)
 
-    def _step(self, sequence: int, token: int) -> Generator[None, None, int]:
-        """Decode one token; what to compare ``engine.decodes`` with afterwards (-1: it has to be done again)."""
-        from mnemon.runtime.engine import CacheFull, DecodeAborted
-
-        try:
-            self._engine.step(sequence, token)
-        except DecodeAborted:
-            yield
-            self._owner.resume()
-            return -1
-        except CacheFull:
-            return -1  # the prefill that follows makes room
-        return self._engine.decodes
-
     def _prefill(
         self, sequence: int, tokens: list[int], generation: LocalGeneration | None, shift: bool
     ) -> Generator[None, None, int]:
         """Get ``tokens`` into the sequence, however often it is interrupted; how many were there already."""
-        from mnemon.runtime.engine import CacheFull, DecodeAborted
-
         engine, cached = self._engine, -1
         while True:
             try:
@@ -356,8 +372,6 @@ class LocalModel:
                     ) from None
 
     def _score(self, prompt: list[int], answer: list[int]) -> Generator[None, None, list[float]]:
-        from mnemon.runtime.engine import DecodeAborted
-
         kept = self._sequences.conversation(None)
         try:
             while True:
