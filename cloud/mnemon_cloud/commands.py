@@ -18,7 +18,7 @@ from mnemon_cloud.home import Home
 if TYPE_CHECKING:
     from mnemon_cloud.answers.engines import Engine
     from mnemon_cloud.settings import EngineSettings, Settings
-    from mnemon_cloud.storage.sqlite import SqliteStorage
+    from mnemon_cloud.storage import Storage
 
 T = TypeVar("T")
 
@@ -105,12 +105,12 @@ def serve(home: Home, listen: str | None, model: str | None, insecure_without_tl
 
 async def _serve(home: Home, settings: Settings, insecure_without_tls: bool) -> None:
     from mnemon_cloud import identity, logs, server
-    from mnemon_cloud.storage.sqlite import SqliteStorage
+    from mnemon_cloud.storage import open_storage
 
     logs.start()
     no_core_dumps()
     keys = identity.load(home)
-    storage = await SqliteStorage.open(home.database)
+    storage = await open_storage(settings.storage, home.database)
     try:
         engine = await _engine(settings.engine)
         try:
@@ -216,7 +216,7 @@ def devices() -> None:
 def list_devices(home: Home, as_json: bool) -> None:
     """Devices, newest first, with the tokens they used today (UTC)."""
 
-    async def collect(storage: SqliteStorage) -> list[dict[str, Any]]:
+    async def collect(storage: Storage) -> list[dict[str, Any]]:
         return [
             {
                 "id": device.id.hex(),
@@ -285,7 +285,7 @@ def _examined(home: Home) -> list[tuple[str, str | None]]:
         return None
 
     def state() -> str | None:
-        if not home.database.exists():
+        if not _settings(home).storage.url and not home.database.exists():
             return f"There is no {home.database}. Run mnemon-cloud init."
         _run(home, lambda storage: storage.check())
         return None
@@ -316,7 +316,7 @@ def _examined(home: Home) -> list[tuple[str, str | None]]:
     return [(name, trial(work)) for name, work in checks.items()]
 
 
-async def _invite(home: Home, storage: SqliteStorage, *, hours: float, insecure: bool) -> str:
+async def _invite(home: Home, storage: Storage, *, hours: float, insecure: bool) -> str:
     from mnemon_cloud import identity
     from mnemon_cloud.devices.enrollment import create_invite as create
 
@@ -338,15 +338,15 @@ def _settings(home: Home, overrides: dict[str, dict[str, Any]] | None = None) ->
     return settings.load(home.settings, overrides=overrides)
 
 
-def _run(home: Home, work: Callable[[SqliteStorage], Awaitable[T]]) -> T:
+def _run(home: Home, work: Callable[[Storage], Awaitable[T]]) -> T:
     """Do something with the state, which may be in use by a running server."""
-    from mnemon_cloud.storage.sqlite import SqliteStorage
+    from mnemon_cloud.storage import open_storage
 
     if not home.identity_key.exists():
         raise UsageError(f"There is no server in {home.root}.", hint="Run mnemon-cloud init first.")
 
     async def opened() -> T:
-        storage = await SqliteStorage.open(home.database)
+        storage = await open_storage(_settings(home).storage, home.database)
         try:
             return await work(storage)
         finally:

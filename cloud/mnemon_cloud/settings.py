@@ -104,12 +104,23 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """``[storage]``: where devices, allowances and kept answers are."""
+
+    url: str = ""
+    """``postgresql://user@host/database``; empty for the SQLite file in the server's folder."""
+    connections: int = 8
+    """Connections to PostgreSQL at most, for each process."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, as sections."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
 
     def with_values(self, values: Mapping[str, Mapping[str, Any]], *, origin: str) -> Settings:
         """These settings with ``{section: {key: value}}`` laid over them.

@@ -200,7 +200,7 @@ def test_settings_come_from_file_then_environment_then_command_line(
 
 def test_the_page_names_every_setting_command_and_exit_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cloud.md").read_text("utf-8")
-    for section in ("server", "limits", "engine"):
+    for section in ("server", "limits", "engine", "storage"):
         for key, value in vars_of(getattr(settings.Settings(), section)).items():
             shown = str(value).lower() if isinstance(value, bool) else str(value) or '""'
             assert re.search(rf"`{section}\.{key}` \| `{re.escape(shown)}`", page), (section, key, shown)

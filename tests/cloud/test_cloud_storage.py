@@ -7,12 +7,14 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
 from mnemon_cloud.errors import StorageError
-from mnemon_cloud.storage import Storage
+from mnemon_cloud.settings import StorageSettings
+from mnemon_cloud.storage import Storage, open_storage, postgres, sqlite
+from mnemon_cloud.storage.postgres import PostgresStorage
 from mnemon_cloud.storage.sqlite import SqliteStorage
 
 Open: TypeAlias = Callable[[], Awaitable[Storage]]
@@ -21,15 +23,16 @@ Open: TypeAlias = Callable[[], Awaitable[Storage]]
 HOUR = 3_600_000
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 async def opener(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[Storage] = []
+    url = request.getfixturevalue("postgres") if request.param == "postgres" else ""
 
-    async def sqlite() -> Storage:
-        opened.append(await SqliteStorage.open(tmp_path / "cloud.db"))
+    async def open_one() -> Storage:
+        opened.append(await open_storage(StorageSettings(url, connections=3), tmp_path / "cloud.db"))
         return opened[-1]
 
-    yield {"sqlite": sqlite}[request.param]
+    yield open_one
     for storage in opened:
         await storage.close()
 
@@ -219,6 +222,90 @@ async def test_what_was_acknowledged_is_there_after_a_restart(opener: Open) -> N
     await storage.close()
     again = await opener()
     assert [d.id for d in await again.devices()] == [device]
+    with pytest.raises(StorageError):
+        await storage.check()
+
+
+DAY = 86_400_000
+
+
+async def test_tokens_of_long_ago_are_forgotten(storage: Storage) -> None:
+    for day in (64, 65, 100):
+        await storage.reserve(b"d" * 16, day, 5, limit=0)
+    await storage.sweep(now_ms=100 * DAY)
+    assert [await storage.used(b"d" * 16, day) for day in (64, 65, 100)] == [0, 5, 5]
+
+
+async def test_two_processes_open_and_update_new_storage_at_once(opener: Open) -> None:
+    one, two, three = await asyncio.gather(opener(), opener(), opener())
+    device = await enrolled(one)
+    assert await two.device(device) == await three.device(device) is not None
+
+
+async def test_a_key_two_devices_want_goes_to_one(opener: Open) -> None:
+    one, two = await opener(), await opener()
+    device, other = await enrolled(one), await enrolled(one, b"o" * 32)
+    swaps = [
+        one.replace_key(device, old=b"k" * 32, new=b"n" * 32, now_ms=1),
+        two.replace_key(other, old=b"o" * 32, new=b"n" * 32, now_ms=1),
+    ]
+    assert sum(await asyncio.gather(*swaps)) == 1
+
+
+async def test_what_an_older_version_wrote_is_kept_when_the_tables_change(
+    opener: Open, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = {"sqlite": sqlite, "postgres": postgres}[request.node.callspec.params["opener"]]
+    steps = kind._VERSIONS
+    for version in range(1, len(steps) + 1):
+        monkeypatch.setattr(kind, "_VERSIONS", steps[:version])
+        storage = await opener()
+        await enrolled(storage, bytes([version]) * 32)
+        await storage.close()
+    # And one that is still to come.
+    monkeypatch.setattr(kind, "_VERSIONS", (*steps, "ALTER TABLE devices ADD COLUMN nickname TEXT"))
+    storage = await opener()
+    assert sorted(d.public_key[0] for d in await storage.devices()) == list(range(1, len(steps) + 1))
+    monkeypatch.setattr(kind, "_VERSIONS", steps)
+    with pytest.raises(StorageError, match="newer"):
+        await opener()
+
+
+async def test_both_storages_have_the_same_tables(tmp_path: Path, postgres: str) -> None:
+    import psycopg
+
+    await (await SqliteStorage.open(tmp_path / "cloud.db")).close()
+    await (await PostgresStorage.open(postgres)).close()
+    db = sqlite3.connect(tmp_path / "cloud.db")
+    here = {
+        (table, column[1])
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for column in db.execute(f"PRAGMA table_info({table})")
+    }
+    db.close()
+    sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+    with psycopg.connect(postgres) as there:
+        assert set(there.execute(sql).fetchall()) - {("mnemon_schema", "version")} == here
+
+
+@pytest.mark.parametrize("url", ["postgresql://x:secret@/db?host=/nowhere", "postgresql://x?secret=1", "secret"])
+async def test_a_database_that_cannot_be_reached_is_told_without_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_CONNECT_SECONDS", 1.0)
+    with pytest.raises(StorageError) as raised:
+        await PostgresStorage.open(url)
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+
+
+async def test_a_broken_connection_is_replaced(postgres: str) -> None:
+    import psycopg
+
+    storage = await PostgresStorage.open(postgres, connections=2)
+    with psycopg.connect(postgres, autocommit=True) as db:
+        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    await storage.check()
+    await storage.close()
     with pytest.raises(StorageError):
         await storage.check()
 

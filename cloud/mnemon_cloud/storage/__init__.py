@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from mnemon_cloud.settings import StorageSettings
+
+KEPT_DAYS = 35
+"""Days for which used tokens are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +154,24 @@ class Storage(Protocol):
         ...
 
     async def sweep(self, *, now_ms: int) -> None:
-        """Delete nonces and answers whose time is over."""
+        """Delete nonces, answers and counted tokens whose time is over."""
         ...
 
     async def audit(self, *, limit: int = 100) -> list[AuditEntry]:
         """What changed, newest first."""
         ...
+
+
+async def open_storage(settings: StorageSettings, file: Path) -> Storage:
+    """The storage that the settings name: PostgreSQL, or SQLite in ``file``.
+
+    Raises:
+        StorageError: It cannot be opened.
+    """
+    if settings.url:
+        from mnemon_cloud.storage.postgres import PostgresStorage
+
+        return await PostgresStorage.open(settings.url, connections=settings.connections)
+    from mnemon_cloud.storage.sqlite import SqliteStorage
+
+    return await SqliteStorage.open(file)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mnemon_cloud.errors import StorageError
-from mnemon_cloud.storage import AuditEntry, Device, InviteRecord
+from mnemon_cloud.storage import KEPT_DAYS, AuditEntry, Device, InviteRecord
 
 T = TypeVar("T")
 
@@ -43,9 +43,6 @@ _VERSIONS: tuple[str, ...] = (
     """,
 )
 """What to run to get from one version of the tables to the next; ``user_version`` counts them."""
-
-_KEPT_DAYS = 35
-"""Days for which used tokens are kept."""
 
 
 class SqliteStorage:
@@ -254,14 +251,12 @@ class SqliteStorage:
 
         def work() -> bool:
             with self._transaction(durable=False) as db:
-                # A few at a time: cleaning up never makes one call wait for a busy hour's nonces.
-                db.execute(
-                    "DELETE FROM nonces WHERE (device_id, nonce) IN"
-                    " (SELECT device_id, nonce FROM nonces WHERE until_ms < ? LIMIT 8)",
-                    (now_ms,),
+                sql = (
+                    "INSERT INTO nonces (device_id, nonce, until_ms) VALUES (?, ?, ?)"
+                    " ON CONFLICT (device_id, nonce) DO UPDATE SET until_ms = excluded.until_ms"
+                    " WHERE nonces.until_ms < ?"
                 )
-                sql = "INSERT OR IGNORE INTO nonces (device_id, nonce, until_ms) VALUES (?, ?, ?)"
-                return db.execute(sql, (device_id, nonce, until_ms)).rowcount == 1
+                return db.execute(sql, (device_id, nonce, until_ms, now_ms)).rowcount == 1
 
         return await self._run(work)
 
@@ -270,7 +265,6 @@ class SqliteStorage:
 
         def work() -> bool:
             with self._transaction(durable=False) as db:
-                db.execute("DELETE FROM quotas WHERE device_id = ? AND day < ?", (device_id, day - _KEPT_DAYS))
                 used = _used(db, device_id, day)
                 if limit and used + tokens > limit:
                     return False
@@ -353,6 +347,7 @@ class SqliteStorage:
             with self._transaction(durable=False) as db:
                 db.execute("DELETE FROM nonces WHERE until_ms < ?", (now_ms,))
                 db.execute("DELETE FROM answers WHERE until_ms <= ?", (now_ms,))
+                db.execute("DELETE FROM quotas WHERE day < ?", (now_ms // 86_400_000 - KEPT_DAYS,))
 
         await self._run(work)
 
