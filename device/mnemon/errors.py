@@ -28,18 +28,22 @@
     ├── DownloadError          50
     │   ├── HubUnreachableError
     │   └── ChecksumError           what arrived is not what the hub announced
-    └── CloudError             60   the cloud did not answer
-        ├── NotEnrolledError        this device knows no cloud
-        ├── NotAllowedError         the owner did not let the words leave
-        ├── UnreachableError        there is no line to it
-        ├── CertificateError        what answers there is not the server of the invite
-        ├── ClockError              this device's clock and the server's differ too much
-        ├── DeviceRefusedError      the server does not (or no longer) take this device
-        ├── QuotaError              today's allowance is used up
-        ├── OverloadedError         the server is busy
-        ├── QuestionRefusedError    the question is too long, or nothing the server takes
-        ├── VersionError            the two ends do not understand each other
-        └── BrokenOffError          the answer ended before its end
+    ├── CloudError             60   the cloud did not answer
+    │   ├── NotEnrolledError        this device knows no cloud
+    │   ├── NotAllowedError         the owner did not let the words leave
+    │   ├── UnreachableError        there is no line to it
+    │   ├── CertificateError        what answers there is not the server of the invite
+    │   ├── ClockError              this device's clock and the server's differ too much
+    │   ├── DeviceRefusedError      the server does not (or no longer) take this device
+    │   ├── QuotaError              today's allowance is used up
+    │   ├── OverloadedError         the server is busy
+    │   ├── QuestionRefusedError    the question is too long, or nothing the server takes
+    │   ├── VersionError            the two ends do not understand each other
+    │   └── BrokenOffError          the answer ended before its end
+    └── LearningError          70   a lesson cannot be held, or what it wrote cannot be used
+        ├── TooFewExamplesError     there is not enough to learn from and to test on
+        ├── LossError               a loss that is no number
+        └── JournalError            the journal of a lesson is damaged
 
 The number is the exit code of the command line. Every message says what happened; ``hint`` says what to do next.
 """
@@ -256,3 +260,21 @@ class VersionError(CloudError):
 
 class BrokenOffError(CloudError):
     """The answer ended before its end."""
+
+
+class LearningError(MnemonError):
+    """A lesson cannot be held; the adapter that was in use stays."""
+
+    exit_code = 70
+
+
+class TooFewExamplesError(LearningError):
+    """There is not enough to learn from and to test on."""
+
+
+class LossError(LearningError):
+    """A loss that is no number."""
+
+
+class JournalError(LearningError):
+    """The journal of a lesson is damaged, or belongs to something else."""

@@ -154,7 +154,8 @@ class Forgetting:
             )
             for table in ("profile_lines", "facts", "messages", "conversations", "vectors", "tombstones"):
                 self._store.execute(f"DELETE FROM {table}")
-            self._store.execute("DELETE FROM retention_runs")
+            for table in ("retention_runs", "learning_examples", "learning_lessons"):
+                self._store.execute(f"DELETE FROM {table}")
             scrubbing.mark(self._store)
         scrubbing.scrub(self._store)
         return Forgotten(messages, facts, lines, conversations=conversations, episodes=episodes)

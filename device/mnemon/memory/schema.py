@@ -365,6 +365,79 @@ def m0010_ledger(db: Database) -> None:
 
 
 @migrations()
+def m0011_learning(db: Database) -> None:
+    """What is learned from, every step of learning, and which adapter holds.
+
+    An example goes with the first of the memories it rests on that goes or is reworded, whoever does it. Steps name
+    their examples by number inside ``record``; taking those steps out is :mod:`mnemon.learning.versions`' work, and
+    until it is done a version with a missing example is not used.
+    """
+    gone = "DELETE FROM learning_examples WHERE id IN (SELECT example_id FROM learning_sources"
+    db.executescript(
+        f"""
+        CREATE TABLE learning_examples (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            prompt TEXT NOT NULL,                 -- JSON: pairs of role and content
+            chosen TEXT NOT NULL,
+            rejected TEXT,
+            kind TEXT NOT NULL,
+            conversation TEXT NOT NULL,
+            at INTEGER NOT NULL
+        );
+        CREATE TABLE learning_sources (           -- the memories an example rests on
+            example_id INTEGER NOT NULL REFERENCES learning_examples (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL CHECK (kind IN ('m', 'f')),
+            ref INTEGER NOT NULL,
+            PRIMARY KEY (kind, ref, example_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX learning_sources_example ON learning_sources (example_id);
+        CREATE TABLE learning_traces (            -- how an example differs inside a base model from its own answer
+            example_id INTEGER NOT NULL REFERENCES learning_examples (id) ON DELETE CASCADE,
+            base BLOB NOT NULL,                   -- SHA-256 of the model's file
+            exponent INTEGER NOT NULL,            -- the numbers are 16-bit integers times 2 to this power
+            data BLOB NOT NULL,
+            PRIMARY KEY (example_id, base)
+        );
+        CREATE TABLE learning_lessons (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            began_at INTEGER NOT NULL,
+            header BLOB NOT NULL,                 -- of its journal
+            continues INTEGER REFERENCES learning_versions (id) ON DELETE SET NULL,
+            state TEXT NOT NULL CHECK (state IN ('running', 'accepted', 'rejected', 'failed')),
+            report TEXT NOT NULL DEFAULT '{{}}'     -- JSON: what it came to, in numbers
+        );
+        CREATE TABLE learning_steps (
+            lesson_id INTEGER NOT NULL REFERENCES learning_lessons (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            record BLOB NOT NULL,
+            PRIMARY KEY (lesson_id, number)
+        ) WITHOUT ROWID;
+        CREATE TABLE learning_versions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            lesson_id INTEGER NOT NULL UNIQUE REFERENCES learning_lessons (id) ON DELETE CASCADE,
+            at INTEGER NOT NULL,
+            active INTEGER NOT NULL DEFAULT 0,
+            stale INTEGER NOT NULL DEFAULT 0      -- 1: an example of it was forgotten, and it was not tested again
+        );
+        CREATE TRIGGER learning_messages_ad AFTER DELETE ON messages BEGIN
+            {gone} WHERE kind = 'm' AND ref = old.id);
+        END;
+        CREATE TRIGGER learning_messages_au AFTER UPDATE OF text ON messages WHEN new.text IS NOT old.text BEGIN
+            {gone} WHERE kind = 'm' AND ref = new.id);
+        END;
+        CREATE TRIGGER learning_facts_ad AFTER DELETE ON facts BEGIN
+            {gone} WHERE kind = 'f' AND ref = old.id);
+        END;
+        CREATE TRIGGER learning_examples_ad AFTER DELETE ON learning_examples BEGIN
+            UPDATE learning_versions SET stale = 1 WHERE lesson_id IN (
+                SELECT l.id FROM learning_lessons AS l, json_each(l.report, '$.examples') AS used
+                WHERE used.value = old.id);
+        END;
+        """
+    )
+
+
+@migrations()
 def m0012_cloud(db: Database) -> None:
     """At which server this device is enrolled, and the questions that wait for it.
 

@@ -169,6 +169,7 @@ class Traces:
             if told or self._gives_away(title) or (id in self._first_in and said & lost):
                 self._store.execute("UPDATE conversations SET title = '' WHERE id = ?", (id,))
         self._clean_episodes(answers)
+        self._clean_examples()
 
     def still_said(self) -> list[tuple[int, str]]:
         """Messages of people that are still there and say the value or the name of what went, at most twenty."""
@@ -194,6 +195,14 @@ class Traces:
                 "DELETE FROM episodes WHERE id IN (SELECT rowid FROM episode_words WHERE episode_words MATCH ?)",
                 (_quoted(word),),
             )
+
+    def _clean_examples(self) -> None:
+        """Those that rest on what went are gone already (a trigger); these say it though they rest on other words."""
+        lost = {stem(word) for word in self._lost_words()}
+        for id, *parts in self._store.tuples("SELECT id, prompt, chosen, rejected FROM learning_examples"):
+            said = " ".join(text for text in parts if text)
+            if content(said) & lost or self._gives_away(said) or self._repeats(said):
+                self._store.execute("DELETE FROM learning_examples WHERE id = ?", (id,))
 
     def _given(self) -> set[int]:
         rows = self._store.tuples(
