@@ -70,6 +70,7 @@ class Engine:
         threads: CPU threads of a decode; 0 means every usable core. Fewer while other programs want them.
         batch: Tokens decoded in one call, also the longest stretch that cannot be interrupted by taking turns.
         flag: What ends a decode; one of its own when left out. Engines of one owner share theirs.
+        on_node: A ``ggml_backend_sched_eval_callback`` asked before and after each node of the graph; slow.
 
     Raises:
         ModelError: There is not enough memory for the cache.
@@ -84,6 +85,7 @@ class Engine:
         threads: int = 0,
         batch: int = 512,
         flag: native.AbortFlag | None = None,
+        on_node: Any = None,
     ) -> None:
         import numpy as np
 
@@ -106,6 +108,8 @@ class Engine:
         params.kv_unified = True  # sequences share the cells, and a copy of a prefix costs nothing
         params.swa_full = True  # without it a prefix cannot be cut back in models with a sliding window
         params.no_perf = True
+        if on_node is not None:
+            params.cb_eval = on_node
         params.abort_callback = self.flag.callback
         params.abort_callback_data = self.flag.data
         handle = lib.llama_init_from_model(model.handle, params)

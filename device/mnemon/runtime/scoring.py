@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mnemon.runtime.hidden import WatchedEngine
     from mnemon.runtime.owner import Owner
 
     Floats = NDArray[np.float32]
@@ -113,6 +114,25 @@ class Scorer:
         """
         chosen, active = self._chosen(which), tuple(active)
         found: list[Floats] = self._owner.wait_for(Priority.BACKGROUND, lambda: self._evaluate(active, chosen))
+        return found
+
+    def hidden_states(self, which: Sequence[int] | None = None, active: Active = ()) -> Floats:
+        """The outputs of the model's blocks, each the mean over an answer's part.
+
+        Args:
+            which: Numbers of examples, each at most once; all of them when left out.
+            active: The adapters; () is the base model.
+
+        Returns:
+            Shape (examples, layers, width); row ``i`` of an example belongs to block ``i + 1``, where row ``i`` of a
+            steering vector is added. Zeros for an empty answer.
+
+        Raises:
+            AdapterError: An adapter does not fit the model, or holds values that are no numbers.
+            ModelError: The model or this has been closed, or llama.cpp does not show this model's hidden states.
+        """
+        chosen, active = self._chosen(which), tuple(active)
+        found: Floats = self._owner.wait_for(Priority.BACKGROUND, lambda: self._observe(active, chosen))
         return found
 
     def close(self) -> None:
@@ -281,6 +301,52 @@ class Scorer:
             largest = rows[i].max()
             totals[i] = largest + np.log(np.exp(rows[i] - largest).sum())
         return totals
+
+    def _observe(self, active: Active, chosen: list[int]) -> Generator[None, None, Floats]:
+        """One example after the other, in a context made for it: a prompt's keys and values are copied there."""
+        import numpy as np
+
+        from mnemon.runtime.hidden import WatchedEngine
+
+        engine, model = self._open_engine, self._main.model
+        found = np.zeros((len(chosen), *model.steering_shape), np.float32)
+        soft = self._activation.soft_prompt(active)
+        watched = WatchedEngine(
+            model, cells=engine.cells, threads=self._main.threads, batch=engine.batch, flag=self._main.flag
+        )
+        activation = Activation(watched, self._loras)
+
+        def free() -> None:
+            activation.off()
+            watched.close()
+
+        self._owner.keep(free)
+        try:
+            for at, example in enumerate(chosen):
+                if not self.tokens[example]:
+                    continue
+                yield from self._load([example])
+                prompt = self._prompts[example]
+                watched.drop(0)
+                if prompt.tokens and not watched.restore(0, engine.save(prompt.sequence), prompt.tokens):
+                    raise ModelError("The hidden states cannot be read: a cache was refused.", hint="Try again.")
+                activation.use(active)
+                if soft is not None:
+                    yield from self._insist(partial(watched.append_vectors, soft))
+                inputs = [prompt.last, *self._answers[example][:-1]]
+                for start in range(0, len(inputs), watched.batch):
+                    part = inputs[start : start + watched.batch]
+                    yield from self._insist(partial(self._add_watched, watched, part, found[at]))
+                    yield
+                found[at] /= len(inputs)
+        finally:
+            self._owner.let_go(free)
+            free()
+        return found
+
+    @staticmethod
+    def _add_watched(watched: WatchedEngine, part: list[int], total: Floats) -> None:
+        total += watched.watch(part)
 
     # -- prompts ----------------------------------------------------------------------------------------------
 
