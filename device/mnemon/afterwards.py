@@ -91,6 +91,10 @@ class Afterwards:
         self._refresh_profile_later()
         self._background.later(self._scrub)
 
+    def later(self, job: Callable[[], object]) -> None:
+        """Do something else when its turn comes."""
+        self._background.later(job)
+
     def wait(self, timeout: float | None) -> bool:
         """Wait until all of it is done; False when ``timeout`` seconds were not enough."""
         return self._background.wait(timeout)

@@ -14,6 +14,7 @@ from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
 from mnemon.answering import forget_requests
+from mnemon.answering.cloud import CloudAnswers
 from mnemon.answering.draft import Draft
 from mnemon.answering.evidence import Evidence, is_about_what_was_told
 from mnemon.answering.fallback import in_other_words
@@ -26,6 +27,7 @@ from mnemon.answering.retrieval import gather
 from mnemon.answering.summary import asks_for_summary, summary
 from mnemon.background import Warming
 from mnemon.chat import Chat, check_text
+from mnemon.errors import CloudError
 from mnemon.memory import retention
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER, Forgotten
 from mnemon.memory.locks import Presence
@@ -44,6 +46,7 @@ from mnemon.turns import (
     TurnEvent,
     TurnFinished,
     TurnStarted,
+    Where,
 )
 
 if TYPE_CHECKING:
@@ -104,6 +107,7 @@ class Assistant:
             self.memory.messages.recover()
         self.profile = Profile(self.memory)
         self._prompts = Prompts(self.profile, self.settings, self.now)
+        self.cloud = CloudAnswers(self.memory, self.settings)
         self._warming = Warming()
         self._forgotten = self.memory.forgotten_so_far()
         self._afterwards = Afterwards(
@@ -128,7 +132,7 @@ class Assistant:
         return Chat(self, memory, conversation.id)
 
     def ask(self, text: str) -> Answer:
-        """Say something in a conversation of its own and wait for the answer.
+        """Say something in a conversation of its own and wait for the answer; nothing leaves that is not allowed.
 
         Raises:
             InputError: The text is empty, binary or too long.
@@ -136,10 +140,10 @@ class Assistant:
         """
         return self.stream(text).finish()
 
-    def stream(self, text: str) -> Turn:
-        """Like :meth:`ask`, giving the answer's words as they come."""
+    def stream(self, text: str, where: Where = "auto") -> Turn:
+        """Like :meth:`ask`, giving the answer's words as they come; ``where`` as in :meth:`take_turn`."""
         check_text(text)
-        return self.chat().send(text)
+        return self.chat().send(text, where)
 
     async def aask(self, text: str) -> Answer:
         """:meth:`ask` for asyncio: the work runs in a thread."""
@@ -154,18 +158,21 @@ class Assistant:
         finally:
             turn.stop()
 
-    def take_turn(self, kept: Memory, question: Message, *, attempt: int = 0) -> Turn:
+    def take_turn(self, kept: Memory, question: Message, *, attempt: int = 0, where: Where = "auto") -> Turn:
         """Answer a message that is saved already: what send, regenerate, edit and retry all come down to.
 
         Args:
             kept: The memory the conversation is kept in: the owner's, or a temporary one.
             question: The owner's message.
             attempt: How many answers it has already; above 0 another one is looked for.
+            where: Where the answer is looked for. Of a temporary conversation nothing leaves.
         """
         signal = StopSignal()
-        return Turn(self._turn(kept, question, attempt, signal), signal)
+        return Turn(self._turn(kept, question, attempt, where, signal), signal)
 
-    def _turn(self, kept: Memory, question: Message, attempt: int, signal: StopSignal) -> Iterator[TurnEvent]:
+    def _turn(
+        self, kept: Memory, question: Message, attempt: int, where: Where, signal: StopSignal
+    ) -> Iterator[TurnEvent]:
         if self._forgotten != self.memory.forgotten_so_far():  # another process did it
             self._forget_sessions()
         self._afterwards.keep_rules(self.settings.memory.retention, self.now().date())
@@ -196,7 +203,10 @@ class Assistant:
             draft.recalled = evidence.memories[: self._prompts.memory_limit(info)]
             yield MemoriesRecalled(draft.recalled)
 
-            for text in self._words(kept, asked, evidence, draft, attempt, signal):
+            here = kept is not self.memory or not (
+                yield from self.cloud.answer(question, where, asked, evidence, draft, signal)
+            )
+            for text in self._words(kept, asked, evidence, draft, attempt, signal) if here else ():
                 draft.grow(text)
                 yield Delta(text)
             finished = self._finish(kept, draft, "stopped" if signal else "complete")
@@ -204,12 +214,17 @@ class Assistant:
             signal.set()
             self._finish(kept, draft, "stopped")
             raise
+        except CloudError:
+            self._finish(kept, draft, "failed")
+            draft.withdraw()
+            raise
         except BaseException:
             self._finish(kept, draft, "failed")
             raise
         finally:
             if kept is self.memory:  # the owner said it, however the answer ended
                 self._afterwards.of_message(question.id)
+                self._afterwards.later(self.cloud.settle)
         yield TurnFinished(finished)
 
     def _finish(self, kept: Memory, draft: Draft, status: MessageStatus) -> Answer:
@@ -356,6 +371,7 @@ class Assistant:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""
         self._forgotten = self.memory.forgotten_so_far()
         self._prompts.forget()
+        self.cloud.forget()
         shutil.rmtree(self.home.sessions, ignore_errors=True)
         model = self._models.loaded
         if model is not None:
@@ -370,6 +386,7 @@ class Assistant:
     def close(self) -> None:
         """Finish background work that is near its end, then free everything. Calling it again does nothing."""
         self._afterwards.close(patience=5.0)
+        self.cloud.close()
         self._models.close()
         if self._temporary is not None:
             self._temporary.close()

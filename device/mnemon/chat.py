@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnemon.errors import InputError
+from mnemon.errors import InputError, NotAllowedError
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
-from mnemon.turns import Turn
+from mnemon.turns import Turn, Where
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
@@ -38,14 +38,19 @@ class Chat:
         """What the list of conversations calls it: its name, or how it began."""
         return self._messages.conversation(self.conversation_id).title
 
-    def send(self, text: str) -> Turn:
+    def send(self, text: str, where: Where = "auto") -> Turn:
         """Say something. It is saved before this returns; iterate the turn for the answer.
+
+        Args:
+            where: Where the answer is looked for; ``"cloud"`` raises where there is no cloud to ask.
 
         Raises:
             InputError: Nothing is in it, or more than 200,000 characters.
+            CloudError: The cloud is asked for, and there is none, or nothing may leave.
         """
+        self._check(where)
         conversation = self._messages.conversation(self.conversation_id)
-        return self._take_turn(text, parent_id=conversation.leaf_id)
+        return self._take_turn(text, parent_id=conversation.leaf_id, where=where)
 
     def edit(self, message_id: int, text: str) -> Turn:
         """Say one of the owner's messages again in other words; the old branch stays beside the new one."""
@@ -73,14 +78,15 @@ class Chat:
         self._assistant.corrected(self._memory, message, answer)
         return message
 
-    def regenerate(self, answer_id: int) -> Turn:
-        """Answer the same message again; the old answer stays beside the new one."""
+    def regenerate(self, answer_id: int, where: Where = "auto") -> Turn:
+        """Answer the same message again; the old answer stays beside the new one. Arguments as for :meth:`send`."""
+        self._check(where)
         answer = self._messages.get(answer_id)
         if answer.role != "assistant" or answer.parent_id is None:
             raise InputError(f"{answer.memory_id} is not an answer.", hint="Only answers can be made anew.")
         question = self._messages.get(answer.parent_id)
         attempt = len(self._messages.siblings(answer_id))
-        return self._assistant.take_turn(self._memory, question, attempt=attempt)
+        return self._assistant.take_turn(self._memory, question, attempt=attempt, where=where)
 
     def retry(self) -> Turn | None:
         """Answer the last message if it has no answer yet or its answer failed; None when there is nothing to do."""
@@ -110,7 +116,14 @@ class Chat:
         """The ids of the memories an earlier answer was given."""
         return self._messages.get(answer_id).recalled
 
-    def _take_turn(self, text: str, *, parent_id: int | None) -> Turn:
+    def _check(self, where: Where) -> None:
+        if where != "cloud":
+            return
+        if self.temporary:
+            raise NotAllowedError("Of a temporary chat nothing leaves this device.", hint="Ask in another chat.")
+        self._assistant.cloud.check()
+
+    def _take_turn(self, text: str, *, parent_id: int | None, where: Where = "auto") -> Turn:
         check_text(text)
         question = self._messages.add(
             self.conversation_id,
@@ -120,7 +133,7 @@ class Chat:
             status="received",
             said_at=self._assistant.now(),
         )
-        return self._assistant.take_turn(self._memory, question)
+        return self._assistant.take_turn(self._memory, question, where=where)
 
 
 def check_text(text: str) -> None:

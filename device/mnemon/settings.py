@@ -135,6 +135,7 @@ class Settings:
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
+    cloud: CloudSettings = field(default_factory=CloudSettings)
     terminal: TerminalSettings = field(default_factory=TerminalSettings)
 
     def with_values(self, values: Mapping[str, Mapping[str, Any]], *, origin: str) -> Settings:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mnemon.answering.forget_requests import Proposal
 from mnemon.memory.records import MessageStatus, Recalled
 from mnemon.runtime.chat_model import GenerationReport
 
-Route = Literal["local", "quoted", "unknown"]
-"""Who found the words: the local model, the owner (quoted), or nobody (Mnemon says it does not know)."""
+if TYPE_CHECKING:
+    from mnemon.privacy.guard import Outgoing
+
+Route = Literal["local", "quoted", "unknown", "cloud"]
+"""Who found the words: the local model, the owner (quoted), nobody (Mnemon says it does not know), or the cloud."""
+
+Where = Literal["auto", "local", "cloud"]
+"""Where an answer is looked for: as the router decides, on this device only, or in the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Answer:
         status: ``complete``, or ``stopped`` when the owner ended it.
         recalled: What was found in memory for it, best first.
         report: What the model did; None when it was not asked.
+        note: What the owner should know besides, such as why the cloud was not asked; mostly empty.
     """
 
     text: str
@@ -65,6 +72,7 @@ class Answer:
     recalled: tuple[Recalled, ...]
     timing: Timing
     report: GenerationReport | None = None
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As printed by ``mnemon ask --json``; the keys are a contract."""
@@ -72,6 +80,7 @@ class Answer:
             "answer": self.text,
             "route": self.route,
             "route_reason": self.reason,
+            "note": self.note,
             "status": self.status,
             "conversation": self.conversation_id,
             "recalled": [memory.as_dict() for memory in self.recalled],
@@ -117,7 +126,34 @@ class ForgetProposed:
     proposal: Proposal
 
 
-TurnEvent = TurnStarted | MemoriesRecalled | ForgetProposed | Delta | TurnFinished
+@dataclass(slots=True)
+class ConsentAsked:
+    """Words would leave this device. Nothing does unless :meth:`allow` is called before the turn goes on.
+
+    Attributes:
+        whole: What would leave: ``whole.text`` are the exact words.
+        words: The same before anything was replaced; ``whole.findings`` says where.
+        alone: The question without what was added so that it can be understood; None when nothing was.
+        recipient: Host and port it would go to.
+        reason: Why it is not answered here.
+        later: There is no line now: the words would wait, and leave when there is one.
+    """
+
+    whole: Outgoing
+    words: str
+    alone: Outgoing | None
+    recipient: str
+    reason: str
+    later: bool = False
+    allowed: Outgoing | None = None
+    """What may leave; None: nothing."""
+
+    def allow(self, *, alone: bool = False) -> None:
+        """Let it leave: all that is shown, or the question alone."""
+        self.allowed = self.alone if alone and self.alone is not None else self.whole
+
+
+TurnEvent = TurnStarted | MemoriesRecalled | ForgetProposed | ConsentAsked | Delta | TurnFinished
 
 
 class StopSignal:

@@ -31,6 +31,7 @@ class Draft:
         self.text = ""
         self.route: Route = "local"
         self.reason = "said by the model"
+        self.note = ""
         self.model = ""
         self.recalled: tuple[Recalled, ...] = ()
         self.report: GenerationReport | None = None
@@ -84,6 +85,7 @@ class Draft:
             text=self.text,
             route=self.route,
             reason=self.reason,
+            note=self.note,
             status=status,
             conversation_id=self.question.conversation_id,
             question_id=self.question.id,
@@ -92,6 +94,11 @@ class Draft:
             timing=timing,
             report=self.report,
         )
+
+    def withdraw(self) -> None:
+        """Take an answer of which no word was said out of the conversation, as if it had not been asked for."""
+        if not self.text:
+            self._messages.withdraw(self.answer_id)
 
     def _save(self, id: int, **changes: Any) -> None:
         with contextlib.suppress(NotFoundError):  # it was forgotten meanwhile: there is nothing to save any more

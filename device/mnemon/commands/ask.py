@@ -16,12 +16,13 @@ from mnemon.commands.words import given
 if TYPE_CHECKING:
     from mnemon.answering.forget_requests import Proposal
     from mnemon.memory.forgetting import Line
+    from mnemon.turns import Where
 
 
 @click.command()
 @click.argument("text", required=False)
 @output.json_option
-@click.option("--local", is_flag=True, help="Answer on this device only.")
+@click.option("--local", is_flag=True, help="Answer on this device only; nothing leaves it.")
 @click.option("--model", metavar="NAME", help="The model to answer with, this time.")
 @click.option(
     "--new/--continue",
@@ -42,10 +43,13 @@ def ask(app: App, text: str | None, as_json: bool, local: bool, model: str | Non
         latest = [] if new else assistant.memory.messages.conversations(limit=1)
         chat = assistant.chat(latest[0].id if latest else None)
         proposals: list[Proposal] = []
-        said = answer(chat, words, stream=not as_json, proposed=proposals.append)
+        where: Where = "local" if local else "auto"
+        said = answer(chat, words, stream=not as_json, where=where, proposed=proposals.append)
         if as_json:
             offered = [{"sure": _lines(one.sure), "perhaps": _lines(one.perhaps)} for one in proposals]
             output.print_json({**said.as_dict(), **({"forget": offered[0]} if offered else {})})
+        elif said.note:
+            output.note(said.note)
         for proposal in [] if as_json else proposals:
             show(proposal)
             if sys.stdin.isatty():

@@ -11,10 +11,10 @@ import click
 
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app
+from mnemon.commands.consent import show
 from mnemon.commands.words import given
 from mnemon.errors import InputError
 from mnemon.settings import save_value
-from mnemon.terminal.text import plain
 
 if TYPE_CHECKING:
     from mnemon.privacy.guard import Outgoing
@@ -98,7 +98,8 @@ def preview(app: App, text: str | None, as_json: bool) -> None:
     if as_json:
         output.print_json(_preview(words, outgoing))
     else:
-        _show(words, outgoing)
+        show(words, outgoing)
+        output.say(f"{outgoing.decision.answer}: {outgoing.decision.why}")
 
 
 @privacy.command()
@@ -180,36 +181,6 @@ def _preview(words: str, outgoing: Outgoing) -> dict[str, Any]:
             for one in outgoing.findings
         ],
     }
-
-
-def _show(words: str, outgoing: Outgoing) -> None:
-    """The two texts with what differs marked: struck through what stays, in green what stands for it."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, soft_wrap=True)
-    wrote, leaves, at = Text(), Text(), 0
-    for one in outgoing.findings:
-        between = plain(words[at : one.finding.start])
-        wrote.append(between).append(plain(one.finding.value), "red strike")
-        leaves.append(between).append(one.placeholder, "bold green")
-        at = one.finding.end
-    wrote.append(plain(words[at:]))
-    leaves.append(plain(words[at:]))
-    for title, text in (("You wrote", wrote), (f"Would leave ({len(outgoing.data):,} bytes)", leaves)):
-        console.print(Text(title, "bold"))
-        console.print(text)
-        console.print()
-    seen = set[str]()
-    for one in outgoing.findings:
-        if one.placeholder not in seen:
-            seen.add(one.placeholder)
-            how = "known from memory" if one.finding.known else "known by its form"
-            line = Text("  ").append(one.placeholder, "bold green").append(f"  {plain(one.finding.value)}", "red")
-            console.print(line.append(f"  ({how})", "dim"))
-    for note in outgoing.notes:
-        console.print(Text(note))
-    console.print(Text(f"{outgoing.decision.answer}: {plain(outgoing.decision.why)}"))
 
 
 def _time(text: str) -> timedelta:

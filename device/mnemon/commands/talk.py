@@ -23,20 +23,29 @@ if TYPE_CHECKING:
     from mnemon.answering.forget_requests import Proposal
     from mnemon.assistant import Assistant
     from mnemon.chat import Chat
-    from mnemon.turns import Answer, Turn
+    from mnemon.turns import Answer, Turn, Where
 
 
-def answer(chat: Chat, text: str, *, stream: bool, proposed: Callable[[Proposal], None] | None = None) -> Answer:
+def answer(
+    chat: Chat,
+    text: str,
+    *,
+    stream: bool,
+    where: Where = "auto",
+    proposed: Callable[[Proposal], None] | None = None,
+) -> Answer:
     """Send ``text`` and wait for the whole answer; with ``stream`` it is printed as it comes.
 
-    ``proposed`` is given what the owner asked to forget, when that is what the message does.
+    ``proposed`` is given what the owner asked to forget, when that is what the message does. Words that would leave
+    are shown, and the owner is asked.
 
     Ctrl-C stops the answer and keeps what was said so far, with status ``stopped``. A reader that goes away
     (a broken pipe) does the same and then raises.
     """
-    from mnemon.turns import Delta, ForgetProposed, TurnFinished
+    from mnemon.commands import consent
+    from mnemon.turns import ConsentAsked, Delta, ForgetProposed, TurnFinished
 
-    turn = chat.send(text)
+    turn = chat.send(text, where)
     finished: Answer | None = None
     said = ""
     thought = _Thought()
@@ -49,6 +58,9 @@ def answer(chat: Chat, text: str, *, stream: bool, proposed: Callable[[Proposal]
                     say(event.text, end="")
                 elif isinstance(event, ForgetProposed) and proposed is not None:
                     proposed(event.proposal)
+                elif isinstance(event, ConsentAsked):
+                    thought.over()
+                    consent.settle(event)
                 elif isinstance(event, TurnFinished):
                     finished = event.answer
         except BrokenPipeError:

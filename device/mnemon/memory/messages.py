@@ -194,6 +194,24 @@ class Messages:
                 columns = ", ".join(f"{name} = :{name}" for name in changes)
                 self._store.execute(f"UPDATE messages SET {columns} WHERE id = :id", {**changes, "id": id})
 
+    def withdraw(self, id: int) -> None:
+        """Remove an answer without words that nothing follows; the version before it, if any, is shown again."""
+        with self._store.transaction():
+            found = self._store.rows(
+                "SELECT conversation_id, parent_id, (SELECT max(s.id) FROM messages AS s WHERE s.parent_id ="
+                " m.parent_id AND s.id < m.id) AS before FROM messages AS m WHERE id = ? AND role = 'assistant' AND"
+                " text = '' AND NOT EXISTS (SELECT 1 FROM messages WHERE parent_id = m.id)",
+                (id,),
+            )
+            if found:
+                row = found[0]
+                self._store.execute(
+                    "UPDATE conversations SET leaf_id = ? WHERE leaf_id = ?", (row["before"] or row["parent_id"], id)
+                )
+                self._store.execute("DELETE FROM messages WHERE id = ?", (id,))
+                if row["before"]:
+                    self.show(row["before"])
+
     def get(self, id: int) -> Message:
         """The message with that number.
 

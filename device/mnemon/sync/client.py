@@ -161,6 +161,14 @@ class CloudClient:
             raise _another_server(self.account)
         return bytes(response.device_id)
 
+    def reach(self) -> None:
+        """See whether a question could be sent now; nothing of one leaves.
+
+        Raises:
+            CloudError: It could not; says why.
+        """
+        self._sealing_key()
+
     def standing(self) -> Standing:
         """What the server knows of this device.
 

@@ -1,0 +1,95 @@
+"""One question as it leaves: the exact words, what placeholders stand for, and what makes its answer come once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from mnemon.privacy.ledger import Ledger
+from mnemon.privacy.pseudonyms import Restorer
+
+if TYPE_CHECKING:
+    from mnemon.privacy.guard import Outgoing
+    from mnemon.sync.client import CloudClient, Hearing
+
+INSTRUCTION: Final = (
+    "Words such as [PERSON_1] stand for names and numbers that were taken out. Use them just as they are."
+)
+"""Goes before a text with placeholders, the same for everybody: a bigger model otherwise asks who that is."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Parcel:
+    """What the owner let leave.
+
+    Attributes:
+        text: The exact words.
+        meanings: What placeholders stand for; stays on the device.
+        sources: Ids of the messages and facts the text holds words of (``"m12"``, ``"f3"``).
+        request_id: 16 bytes, the same each time it is sent.
+        keep_key: 32 bytes, likewise.
+    """
+
+    text: str
+    meanings: Mapping[str, str]
+    sources: tuple[str, ...]
+    request_id: bytes = field(default_factory=lambda: os.urandom(16))
+    keep_key: bytes = field(default_factory=lambda: os.urandom(32))
+
+    @classmethod
+    def of(cls, outgoing: Outgoing) -> Parcel:
+        """What :meth:`mnemon.privacy.guard.Guard.prepare` made ready."""
+        return cls(outgoing.text, dict(outgoing.restorer.meanings), outgoing.context.sources)
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Those in the text."""
+        return tuple(name for name in self.meanings if name in self.text)
+
+    @property
+    def restorer(self) -> Restorer:
+        """Puts the names back into the answer."""
+        return Restorer(self.meanings)
+
+
+def ask(
+    client: CloudClient,
+    parcel: Parcel,
+    ledger: Ledger,
+    *,
+    before: int = 0,
+    leaving: Callable[[], object] = lambda: None,
+    max_tokens: int = 0,
+) -> Hearing:
+    """Send a parcel; the ledger has each sending before it happens, a repeated one as ``repeat``.
+
+    Args:
+        client: To whom.
+        parcel: What.
+        ledger: Where it is recorded.
+        before: How often it left before.
+        leaving: Called before each sending, first of all; what it raises keeps the words here.
+        max_tokens: The longest answer; 0 means what the server allows.
+    """
+    from mnemon.sync.client import Request
+
+    def sending(again: int) -> None:
+        leaving()
+        ledger.add(
+            parcel.text,
+            kind="repeat" if before + again else "question",
+            recipient=client.account.address,
+            placeholders=parcel.placeholders,
+            sources=parcel.sources,
+        )
+
+    request = Request(
+        parcel.text,
+        system=INSTRUCTION if parcel.placeholders else "",
+        id=parcel.request_id,
+        keep_key=parcel.keep_key,
+        max_tokens=max_tokens,
+    )
+    return client.ask(request, sending=sending)
