@@ -54,6 +54,23 @@ def test_told_is_found_among_a_folder_of_dialogues(told: Path, dialogues: Path) 
     assert (figures["told"], figures["others"], figures["first"], figures["first_ten"]) == (2, 30, 1.0, 1.0)
 
 
+def test_whole_talks_keep_who_said_what(told: Path, dialogues: Path) -> None:
+    people = {"source": "topical-chat", "messages": [{"role": "user", "content": "I keep bees."}] * 2}
+    (dialogues / "people.jsonl").write_text(json.dumps(people), "utf-8")
+    talks = among.talks(dialogues, 68)
+    assert sum(len(talk.turns) for talk in talks) == 68
+    roles = {turn.text: (turn.role, bool(turn.speaker)) for talk in talks for turn in talk.turns}
+    assert roles["I keep bees."] == ("other", True)
+    assert roles["The assistant spoke here."] == ("assistant", False)
+    assert roles["Hi!"] == ("owner", False)
+    with pytest.raises(InputError, match="only 68 other messages"):
+        among.talks(dialogues, 69)
+    found = among.run(told, 40, dialogues, as_talks=True)
+    assert (found["others"], found["first_ten"]) == (40, 1.0)
+    with pytest.raises(InputError, match="need a folder"):
+        among.run(told, 5, as_talks=True)
+
+
 def test_only_what_users_state_counts_once(told: Path, dialogues: Path) -> None:
     with pytest.raises(InputError, match="only 30 other messages"):
         among.run(told, 31, dialogues)

@@ -36,18 +36,21 @@ evaluate.add_command(evaluate_memory)
 @path_option
 @click.option("--among", type=click.IntRange(min=1), help="Only find what was told, among so many other messages.")
 @click.option("--among-from", type=click.Path(path_type=Path), help="Take those from this folder's dialogues.")
+@click.option("--among-talks", is_flag=True, help="As whole talks, each message with who said it.")
 @output.json_option
 @pass_app
-def evaluate_spoken(app: App, path: Path, among: int | None, among_from: Path | None, as_json: bool) -> None:
+def evaluate_spoken(
+    app: App, path: Path, among: int | None, among_from: Path | None, among_talks: bool, as_json: bool
+) -> None:
     """How people really talk: what was told, what was not, and free chats, by kind."""
     from mnemon.evaluation import among as crowd
     from mnemon.evaluation import spoken
 
-    if among_from is not None and among is None:
+    if (among_from is not None or among_talks) and among is None:
         raise InputError("--among-from needs --among.", hint="Say among how many, such as --among 10000.")
     if among is not None:
         with output.progress("Asked") as seen:
-            found = crowd.run(path / "told-facts.jsonl", among, among_from, progress=seen)
+            found = crowd.run(path / "told-facts.jsonl", among, among_from, as_talks=among_talks, progress=seen)
         _print_figures(found, as_json=as_json)
         return
     with output.progress("Asked") as seen:

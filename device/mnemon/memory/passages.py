@@ -42,7 +42,8 @@ class Passages:
         self._filling = threading.Lock()
 
     def add(self, ids: Sequence[int]) -> None:
-        """Make the keys of these messages anew. A message with one sentence that replies to nobody has none."""
+        """Make the keys of these messages anew. A message with one sentence that replies to nobody
+        has none, nor has an answer of Mnemon's."""
         for start in range(0, len(ids), _BATCH):
             self._add(ids[start : start + _BATCH])
 
@@ -118,8 +119,9 @@ class Passages:
         texts: list[str] = []
         keys: list[tuple[int, int | None, bool, int]] = []
         for id, text, parent, before, before_role, before_speaker, role, speaker, gap in rows:
-            joined = replies(before, (before_role, before_speaker), (role, speaker), gap)
-            parts = sentences(text)
+            joined = role != "assistant" and replies(before, (before_role, before_speaker), (role, speaker), gap)
+            # Mnemon's own answers are recalled for nobody; where a person searches them, their own vector does.
+            parts = sentences(text) if role != "assistant" else []
             # What asks tells nothing that could be found.
             parts = [part for part in parts if not part.rstrip().endswith("?")][:_MOST_SENTENCES] * (len(parts) > 1)
             of_message = [f"{before} {text}"] * joined + parts

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,8 @@ from mnemon.memory import ranking
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
 from mnemon.memory.phrasing import speaks_of_owner, telling_words, without_words
 from mnemon.memory.ranking import Asked, Weights
-from mnemon.memory.records import Fact, Message, Recalled, Source, to_ms
+from mnemon.memory.records import Fact, Message, Recalled, Source
+from mnemon.memory.shortlist import best, local_day, short_list
 from mnemon.memory.times import AskedTime, asked_time, bears
 from mnemon.words import plain_words
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from mnemon.memory.passages import Passages
 
 _ENDED = 2.0
-_BLOCK = 64
-_DAY_MS = 24 * 3600 * 1000
 # Of each kind (nearest by meaning, by words, by both), before what is said around them is added. Reading
 # the further keys of all of them is what a search costs most: half as much with 40 as with 120.
 _SHORT_LIST, _LONGEST_LIST = 40, 120
@@ -108,15 +107,15 @@ class Recall:
                 allowed &= (messages.role != ASSISTANT) & ~((messages.role == OWNER) & messages.asks)
             if within is not None:
                 allowed &= messages.conversation == within
-            time = asked_time(question, _day(at)) if self.weights.time else None
+            time = asked_time(question, local_day(at)) if self.weights.time else None
             of_messages, of_facts = (
                 self._score_messages(messages, question, meaning, allowed, limit, time),
                 self._score_facts(facts, question, meaning, shown=within is None),
             )
             wanted = limit * 2 + 10 + len(exclude)
-            best = [int(id) for id in messages.ids[_best(of_messages.total, wanted)]]
-            best_facts = [int(id) for id in facts.ids[_best(of_facts.total, wanted)]]
-            found = self._messages.many(best)
+            nearest = [int(id) for id in messages.ids[best(of_messages.total, wanted)]]
+            best_facts = [int(id) for id in facts.ids[best(of_facts.total, wanted)]]
+            found = self._messages.many(nearest)
             keys = {fact.id: fact for fact in self._facts_by_id(best_facts)}
             missing = {f.source_id for f in keys.values() if f.source_id is not None} - set(found)
             found.update(self._messages.many(missing))
@@ -148,8 +147,8 @@ class Recall:
             cosine = rows.vectors.cosines(meaning)
             asked = self._asked("message", rows, question)
             words = ranking.squashed(ranking.lexical(rows, asked))
-            time = asked_time(question, _day(at))
-            places = _short_list(rows, cosine, words, rows.live, _LONGEST_LIST, time)
+            time = asked_time(question, local_day(at))
+            places = short_list(rows, cosine, words, rows.live, _LONGEST_LIST, time)
             found = self._features(
                 rows, places, question, meaning, cosine=cosine, words=words, asked=asked, time=time
             )
@@ -169,7 +168,7 @@ class Recall:
         asked = self._asked("message", rows, question)
         overlap = ranking.overlap(len(rows), asked)
         words = ranking.squashed(ranking.lexical(rows, asked))
-        places = _short_list(rows, cosine, words, allowed, min(max(_SHORT_LIST, limit * 3), _LONGEST_LIST), time)
+        places = short_list(rows, cosine, words, allowed, min(max(_SHORT_LIST, limit * 3), _LONGEST_LIST), time)
         found = self._features(rows, places, question, meaning, cosine=cosine, words=words, asked=asked, time=time)
         total = np.full(len(rows), -np.inf, np.float32)
         total[places] = ranking.score(found, self._weights(question))
@@ -202,7 +201,9 @@ class Recall:
     def _times(self, rows: Rows, places: np.ndarray, time: AskedTime) -> np.ndarray:
         found = self._messages.many([int(id) for id in rows.ids[places]])
         said = [found.get(int(id)) for id in rows.ids[places]]
-        return np.array([bears(time, each.text, _day(each.said_at)) if each else 0.0 for each in said], np.float32)
+        return np.array(
+            [bears(time, each.text, local_day(each.said_at)) if each else 0.0 for each in said], np.float32
+        )
 
     def _score_facts(self, rows: Rows, question: str, meaning: np.ndarray, *, shown: bool) -> _Scored:
         """Facts stand alone. Those of other conversations still count for the messages they were taken from."""
@@ -302,62 +303,6 @@ class Recall:
             valid=valid,
             facts=(fact,),
         )
-
-
-def _short_list(
-    rows: Rows, cosine: np.ndarray, words: np.ndarray, allowed: np.ndarray, count: int, time: AskedTime | None
-) -> np.ndarray:
-    """Positions, in ascending order, of what is worth a closer look: the best by meaning, by words and by both (also
-    of those said at a time that is asked for), and what was said right before and after them, where the answer may
-    be."""
-    if len(rows) <= count * 4:
-        return np.flatnonzero(allowed)
-    both = 6 * cosine + words
-    best = [_best(scores, count) for scores in (cosine, both)]
-    best.append([place for place in _best(words, count) if words[place] > 0])
-    if time:
-        then = allowed & _said_then(rows, time)
-        best.append(_best(np.where(then, both, -np.inf), count))
-    places = np.array([place for each in best for place in each], np.int64)
-    around = [rows.before[places], rows.after[places]]
-    around.append(np.where(around[1] >= 0, rows.after[around[1]], -1))
-    places = np.unique(np.concatenate((places, *around)))
-    places = places[places >= 0]
-    return np.asarray(places[allowed[places]])
-
-
-def _said_then(rows: Rows, time: AskedTime) -> np.ndarray:
-    """Which rows were said in one of the spans asked for."""
-    then = np.zeros(len(rows), bool)
-    for first, last in time.spans:
-        then |= (rows.said_at >= _midnight_ms(first)) & (rows.said_at < _midnight_ms(last) + _DAY_MS)
-    return then
-
-
-def _day(at: datetime | None) -> date:
-    """The owner's day at that moment; today for None."""
-    return (at or datetime.now(UTC)).astimezone().date()
-
-
-def _midnight_ms(day: date) -> int:
-    """Of the local day, from 1970 to 2999: farther ones stand for "ever"."""
-    return to_ms(datetime(min(max(day.year, 1970), 2999), day.month, day.day).astimezone())
-
-
-def _best(scores: np.ndarray, count: int) -> list[int]:
-    if not len(scores):
-        return []
-    count = min(count, len(scores))
-    # The best of all are among the blocks with the best maxima: 0.1 ms for 100,000 scores instead of 1.0.
-    blocks = len(scores) // _BLOCK
-    places = np.arange(len(scores))
-    if blocks > count:
-        highest = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-        chosen = np.argpartition(highest, -count)[-count:]
-        inside = (chosen[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
-        places = np.concatenate((inside, places[blocks * _BLOCK :]))
-    top = places[np.argpartition(scores[places], -count)[-count:]]
-    return [int(i) for i in top[np.argsort(-scores[top], kind="stable")] if np.isfinite(scores[i])]
 
 
 def _holds(fact: Fact, moment: datetime) -> bool:

@@ -1,0 +1,71 @@
+"""What is worth a closer look: a few hundred of all messages, chosen by what every row has in memory."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from mnemon.memory.index import Rows
+from mnemon.memory.records import to_ms
+from mnemon.memory.times import AskedTime
+
+_BLOCK = 64
+_DAY_MS = 24 * 3600 * 1000
+
+
+def short_list(
+    rows: Rows, cosine: np.ndarray, words: np.ndarray, allowed: np.ndarray, count: int, time: AskedTime | None
+) -> np.ndarray:
+    """Positions, in ascending order, of what is worth a closer look: the best by meaning, by words and by both (also
+    of those said at a time that is asked for), and what was said right before and after them, where the answer may
+    be."""
+    if len(rows) <= count * 4:
+        return np.flatnonzero(allowed)
+    both = 6 * cosine + words
+    found = [best(scores, count) for scores in (cosine, both)]
+    found.append([place for place in best(words, count) if words[place] > 0])
+    if time:
+        then = allowed & said_then(rows, time)
+        found.append(best(np.where(then, both, -np.inf), count))
+    places = np.array([place for each in found for place in each], np.int64)
+    around = [rows.before[places], rows.after[places]]
+    around.append(np.where(around[1] >= 0, rows.after[around[1]], -1))
+    places = np.unique(np.concatenate((places, *around)))
+    places = places[places >= 0]
+    return np.asarray(places[allowed[places]])
+
+
+def said_then(rows: Rows, time: AskedTime) -> np.ndarray:
+    """Which rows were said in one of the spans asked for."""
+    then = np.zeros(len(rows), bool)
+    for first, last in time.spans:
+        then |= (rows.said_at >= _midnight_ms(first)) & (rows.said_at < _midnight_ms(last) + _DAY_MS)
+    return then
+
+
+def local_day(at: datetime | None) -> date:
+    """The owner's day at that moment; today for None."""
+    return (at or datetime.now(UTC)).astimezone().date()
+
+
+def _midnight_ms(day: date) -> int:
+    """Of the local day, from 1970 to 2999: farther ones stand for "ever"."""
+    return to_ms(datetime(min(max(day.year, 1970), 2999), day.month, day.day).astimezone())
+
+
+def best(scores: np.ndarray, count: int) -> list[int]:
+    """The positions of the ``count`` highest finite scores, the highest first."""
+    if not len(scores):
+        return []
+    count = min(count, len(scores))
+    # The best of all are among the blocks with the best maxima: 0.1 ms for 100,000 scores instead of 1.0.
+    blocks = len(scores) // _BLOCK
+    places = np.arange(len(scores))
+    if blocks > count:
+        highest = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+        chosen = np.argpartition(highest, -count)[-count:]
+        inside = (chosen[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+        places = np.concatenate((inside, places[blocks * _BLOCK :]))
+    top = places[np.argpartition(scores[places], -count)[-count:]]
+    return [int(i) for i in top[np.argsort(-scores[top], kind="stable")] if np.isfinite(scores[i])]
