@@ -41,6 +41,8 @@ class CacheFull(Exception):
 
 _EXP_RANGE = 60.0
 """exp of a single-precision number overflows at 88 and vanishes at -87; a vocabulary adds at most 13."""
+_BLOCK = 1 << 15
+"""Logits taken at once: what a vocabulary of 150,000 needs beside them then stays in the cache, 70 µs for 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,8 @@ class Engine:
         self._buffers(self.batch, sequences)
         self._views: dict[int, Floats] = {}
         self._logits_at = native.returning_address("llama_get_logits_ith")
-        self._scratch = np.empty(model.size, np.float32)
-        self._ones = np.ones(model.size, np.float32)  # a dot product sums three times as fast as ``sum``
+        self._scratch = np.empty(min(model.size, _BLOCK), np.float32)
+        self._ones = np.ones(len(self._scratch), np.float32)  # a dot product sums three times as fast as ``sum``
         self.can_shift = bool(lib.llama_memory_can_shift(self._memory))
         self.decodes = 0
         """Calls of ``llama_decode`` so far; tells an owner whether the logits are still its own."""
@@ -351,13 +353,15 @@ class Engine:
 
     def log_total(self, logits: Floats, largest: float) -> float:
         """``log(sum(exp(logits)))``; the caller has the largest at hand."""
-        np, scratch = self._numpy, self._scratch
-        if -_EXP_RANGE < largest < _EXP_RANGE:  # the usual case: nothing overflows, and a pass is saved
-            np.exp(logits, out=scratch)
-            return math.log(scratch.dot(self._ones))
-        np.subtract(logits, largest, out=scratch)
-        np.exp(scratch, out=scratch)
-        return largest + math.log(scratch.dot(self._ones))
+        np, scratch, ones = self._numpy, self._scratch, self._ones
+        shift = 0.0 if -_EXP_RANGE < largest < _EXP_RANGE else largest  # seldom needed, and a pass over all
+        total = 0.0
+        for start in range(0, len(logits), _BLOCK):
+            part = logits[start : start + _BLOCK]
+            here = scratch[: len(part)]
+            np.exp(np.subtract(part, shift, out=here) if shift else part, out=here)
+            total += float(here.dot(ones[: len(part)]))
+        return shift + math.log(total)
 
     # -- state ------------------------------------------------------------------------------------------------
 

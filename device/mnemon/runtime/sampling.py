@@ -46,6 +46,8 @@ class Sampler:
             self._chain = self._build(sampling)
         few = grammar is None and sampling.temperature > 0 and sampling.repeat_penalty == 1
         self._top_k = sampling.top_k if few else 0
+        self._few: Any = None
+        self._few_at: Any = None
 
     def choose(self) -> tuple[int, float]:
         """The next token, and its log-probability in nats under the model at temperature 1."""
@@ -117,18 +119,24 @@ class Sampler:
         return token
 
     def _among(self, logits: Any, few: Any) -> int:
-        """What the chain chooses from these tokens: 60 µs, and 120 where it has to copy and sort 150,000."""
-        lib, count = self._lib, len(few)
-        data = (lib.llama_token_data * count)(*zip(few.tolist(), logits[few].tolist(), strict=True))
-        array = lib.llama_token_data_array(data=data, size=count, selected=-1, sorted=False)
-        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
-        return int(data[array.selected].id)
+        """What the chain chooses from these tokens: 40 µs, and 120 where it has to copy and sort 150,000."""
+        import numpy as np
+
+        if self._few is None or len(self._few) < len(few):
+            # made once: as objects of ctypes they took as long as the choosing itself
+            self._few = np.zeros(2 * len(few), _candidate(np))
+            self._few_at = self._few.ctypes.data_as(ctypes.POINTER(self._lib.llama_token_data))
+        data, count = self._few, len(few)
+        data["id"][:count], data["logit"][:count], data["p"][:count] = few, logits[few], 0
+        array = self._lib.llama_token_data_array(data=self._few_at, size=count, selected=-1, sorted=False)
+        self._lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
 
     def _pick(self, logits: Any, *, constrained: bool) -> int:
         import numpy as np
 
         lib = self._lib
-        candidates = np.zeros(len(logits), dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        candidates = np.zeros(len(logits), _candidate(np))
         candidates["id"] = np.arange(len(logits), dtype=np.int32)
         candidates["logit"] = logits
         data = candidates.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
@@ -152,9 +160,19 @@ def contenders(logits: Any, count: int) -> Any:
     width = len(logits) // _COLUMNS
     if not 0 < count <= width // 4:
         return None
-    best = logits[: width * _COLUMNS].reshape(_COLUMNS, width).max(axis=0)
-    few = np.flatnonzero(logits >= np.partition(best, width - count)[width - count])
+    table = logits[: width * _COLUMNS].reshape(_COLUMNS, width)
+    best = table.max(axis=0)
+    bound = np.partition(best, width - count)[width - count]
+    columns = np.flatnonzero(best >= bound)  # nowhere else is a value that reaches it: some forty of thousands
+    row, at = np.nonzero(table[:, columns] >= bound)
+    rest = width * _COLUMNS + np.flatnonzero(logits[width * _COLUMNS :] >= bound)
+    few = np.concatenate((row * width + columns[at], rest))  # rows one after the other are in order
     return few if count <= len(few) <= 4 * count else None
+
+
+def _candidate(np: Any) -> list[tuple[str, type]]:
+    """The fields of ``llama_token_data``."""
+    return [("id", np.int32), ("logit", np.float32), ("p", np.float32)]
 
 
 class CharacterStream:
