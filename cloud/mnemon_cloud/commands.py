@@ -16,7 +16,6 @@ from mnemon_cloud.errors import CloudError, NotFoundError, UsageError
 from mnemon_cloud.home import Home
 
 if TYPE_CHECKING:
-    from mnemon_cloud.answers.engines import Engine
     from mnemon_cloud.settings import EngineSettings, Settings
     from mnemon_cloud.storage import Storage
 
@@ -88,68 +87,43 @@ def init(home: Home, address: str | None, listen: str | None, renew: bool) -> No
 @cli.command()
 @click.option("--listen", metavar="HOST:PORT", help="Instead of server.listen.")
 @click.option("--model", metavar="FILE", help="Instead of engine.model.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Instead of server.workers.")
 @click.option(
     "--insecure-without-tls", is_flag=True, help="Everybody on the network reads along: for tests on one machine."
 )
 @click.pass_obj
-def serve(home: Home, listen: str | None, model: str | None, insecure_without_tls: bool) -> None:
+def serve(home: Home, listen: str | None, model: str | None, workers: int | None, insecure_without_tls: bool) -> None:
     """Serve until SIGTERM; then let running answers end."""
     overrides: dict[str, dict[str, Any]] = {}
     if listen:
         overrides["server"] = {"listen": listen}
     if model:
         overrides["engine"] = {"model": model}
+    if workers:
+        overrides.setdefault("server", {})["workers"] = workers
     settings = _settings(home, overrides)
-    asyncio.run(_serve(home, settings, insecure_without_tls))
+    if settings.server.workers == 1:
+        from mnemon_cloud.serving import serve as serve_here
 
+        asyncio.run(serve_here(home, settings, insecure_without_tls=insecure_without_tls))
+        return
+    from mnemon_cloud.workers import supervise
 
-async def _serve(home: Home, settings: Settings, insecure_without_tls: bool) -> None:
-    from mnemon_cloud import identity, logs, server
-    from mnemon_cloud.storage import open_storage
-
-    logs.start()
-    no_core_dumps()
-    keys = identity.load(home)
-    storage = await open_storage(settings.storage, home.database)
-    try:
-        engine = await _engine(settings.engine)
-        try:
-            running = await server.start(settings, keys, storage, engine, insecure_without_tls=insecure_without_tls)
-            await server.run_until_told(running, settings.server.drain_seconds)
-        finally:
-            await engine.close()
-    finally:
-        await storage.close()
-
-
-async def _engine(settings: EngineSettings) -> Engine:
-    if settings.kind == "openai":
-        from mnemon_cloud.answers.engines.openai import OpenAIEngine
-
-        return await OpenAIEngine.start(settings)
-    from mnemon_cloud.answers.engines.llama_cpp import LlamaCppEngine
-
-    return await LlamaCppEngine.start(settings)
+    code = asyncio.run(supervise(home, settings, insecure_without_tls=insecure_without_tls))
+    raise click.exceptions.Exit(code)
 
 
 async def _reachable(settings: EngineSettings) -> str | None:
     """None where the engine would answer, else what is wrong."""
-    engine = await _engine(settings)
+    from mnemon_cloud.serving import start_engine
+
+    engine = await start_engine(settings)
     try:
         return (
             None if engine.healthy() else f"{settings.url} does not list {settings.model}. Set engine.url and model."
         )
     finally:
         await engine.close()
-
-
-def no_core_dumps() -> None:
-    """Questions are in this process's memory: a crash must not write them to disk."""
-    try:
-        import resource
-    except ImportError:  # Windows writes none by default
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @cli.group()

@@ -26,10 +26,12 @@ _FIELDS = frozenset(
         "method",
         "milliseconds",
         "model",
+        "pid",
         "place",
         "prompt_tokens",
         "reason",
         "running",
+        "worker",
     }
 )
 

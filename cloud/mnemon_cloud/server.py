@@ -74,9 +74,19 @@ class Server:
 
 
 async def start(
-    settings: Settings, identity: Identity, storage: Storage, engine: Engine, *, insecure_without_tls: bool = False
+    settings: Settings,
+    identity: Identity,
+    storage: Storage,
+    engine: Engine,
+    *,
+    insecure_without_tls: bool = False,
+    shared_port: bool = False,
 ) -> Server:
     """Start to listen. The caller closes engine and storage, after :meth:`Server.stop`.
+
+    Args:
+        shared_port: Other processes listen there too, and the kernel deals out the connections. Else a second server
+            on the port is a mistake, and is told so.
 
     Raises:
         ListenError: An address cannot be listened on.
@@ -88,7 +98,7 @@ async def start(
         options=(
             ("grpc.max_receive_message_length", settings.server.max_message_bytes),
             ("grpc.max_metadata_size", 16_384),
-            ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, and is told so
+            ("grpc.so_reuseport", int(shared_port)),
             ("grpc.max_connection_age_ms", 1_800_000),  # so that connections spread over new processes
             ("grpc.max_connection_age_grace_ms", round(settings.server.max_call_seconds * 1000)),
         ),

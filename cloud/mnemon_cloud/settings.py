@@ -41,6 +41,8 @@ class ServerSettings:
     """Host and port under which devices reach it: what invites and the certificate say."""
     metrics: str = "127.0.0.1:9464"
     """Host and port of the Prometheus page; empty for none. It is not protected: keep it inside."""
+    workers: int = 1
+    """Processes that share the port, each with its share of places and queue, and metrics on ports of their own."""
     reflection: bool = False
     """Let anybody list the methods."""
     drain_seconds: float = 30.0
