@@ -152,13 +152,13 @@ class Codec:
 
     def __init__(self, header: Header) -> None:
         self._pool = len(header.examples)
-        self._check = hashlib.blake2b(header.encoded(), digest_size=CHECK_BYTES).digest()
+        self.check = hashlib.blake2b(header.encoded(), digest_size=CHECK_BYTES).digest()
 
     def encode(self, record: Record) -> bytes:
         """The next record."""
         body = _body(record, self._pool)
-        self._check = self._next(body)
-        return body + self._check
+        self.check = self._next(body)
+        return body + self.check
 
     def decode(self, data: bytes) -> Record:
         """The next record.
@@ -169,11 +169,11 @@ class Codec:
         body, check = data[:-CHECK_BYTES], data[-CHECK_BYTES:]
         if self._next(body) != check:
             raise JournalError("A step of a lesson is damaged.", hint="What came before it still holds.")
-        self._check = check
+        self.check = check
         return _record(body, self._pool)
 
     def _next(self, body: bytes) -> bytes:
-        return hashlib.blake2b(body, digest_size=CHECK_BYTES, key=self._check).digest()
+        return hashlib.blake2b(body, digest_size=CHECK_BYTES, key=self.check).digest()
 
 
 @dataclass(slots=True)

@@ -395,6 +395,7 @@ def m0011_learning(db: Database) -> None:
             example_id INTEGER NOT NULL REFERENCES learning_examples (id) ON DELETE CASCADE,
             base BLOB NOT NULL,                   -- SHA-256 of the model's file
             exponent INTEGER NOT NULL,            -- the numbers are 16-bit integers times 2 to this power
+            layers INTEGER NOT NULL,
             data BLOB NOT NULL,
             PRIMARY KEY (example_id, base)
         );
