@@ -86,17 +86,19 @@ def read(path: Path, model: Model, base_sha256: str) -> Lora | Steering:
             f"{path.name} was made for a model of SHA-256 {str(made_for)[:12]}…, this one has {base_sha256[:12]}….",
             hint="Use the model it was made for (`mnemon models use`), or learn anew with this one.",
         )
+    if header.architecture != _VECTOR and header.values.get("adapter.type") != _LORA:
+        raise AdapterError(f"{path.name} is no LoRA and no control vector.", hint="Give an adapter in GGUF format.")
+    hint = header.values.get(f"{_VECTOR}.model_hint", model.architecture)
+    architecture = hint if header.architecture == _VECTOR else header.architecture
+    if architecture != model.architecture:
+        raise AdapterError(
+            f"{path.name} was made for the architecture {architecture}, this model is {model.architecture}.",
+            hint="Use an adapter that was made for this model.",
+        )
     with path.open("rb") as file:
         tensors = {name: _numbers(file, name, place) for name, place in header.places.items()}
     if header.architecture == _VECTOR:
-        return _steering(path, header, tensors, model)
-    if header.values.get("adapter.type") != _LORA:
-        raise AdapterError(f"{path.name} is no LoRA and no control vector.", hint="Give an adapter in GGUF format.")
-    if header.architecture != model.architecture:
-        raise AdapterError(
-            f"{path.name} was made for the architecture {header.architecture}, this model is {model.architecture}.",
-            hint="Use an adapter that was made for this model.",
-        )
+        return _steering(path, tensors, model)
     return _lora(path, header, tensors, model)
 
 
@@ -133,20 +135,17 @@ def _lora(path: Path, header: gguf_file.Header, tensors: Mapping[str, NDArray[np
     return lora
 
 
-def _steering(
-    path: Path, header: gguf_file.Header, tensors: Mapping[str, NDArray[np.float32]], model: Model
-) -> Steering:
+def _steering(path: Path, tensors: Mapping[str, NDArray[np.float32]], model: Model) -> Steering:
     import numpy as np
 
-    hint = header.values.get(f"{_VECTOR}.model_hint", model.architecture)
     layers, width = model.steering_shape
     values = np.zeros((layers, width), np.float32)
     for name, row in tensors.items():
         number = name.removeprefix("direction.")
         known = number.isascii() and number.isdigit() and 1 <= int(number) <= layers
-        if hint != model.architecture or not known or row.shape != (width,):
+        if not known or row.shape != (width,):
             raise AdapterError(
-                f"{path.name} ({hint}, {name} of {row.shape}) does not fit a model with {layers} × {width} to steer.",
+                f"{path.name} ({name} of {row.shape}) does not fit a model with {layers} × {width} to steer.",
                 hint="Use a control vector that was made for this model.",
             )
         values[int(number) - 1] = row

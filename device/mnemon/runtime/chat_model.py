@@ -9,7 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mnemon.runtime.adapters import Active
 
 Role = Literal["system", "user", "assistant"]
 StopReason = Literal["end", "length", "stopped", "repeat"]
@@ -107,6 +114,29 @@ class TokenScores:
         return sum(self.logprobs)
 
 
+class AnswerScorer(Protocol):
+    """How likely given answers are under changing adapters; see :class:`mnemon.runtime.scoring.Scorer`."""
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """Tokens of each answer."""
+
+    def scores(self, active: Active, which: Sequence[int] | None = None) -> list[NDArray[np.float32]]:
+        """Log-probability in nats of every token of the answers asked for, an array for each."""
+
+    def hidden_states(self, which: Sequence[int] | None = None, active: Active = ()) -> NDArray[np.float32]:
+        """The outputs of the blocks, each the mean over an answer; shape (examples, layers, width)."""
+
+    def close(self) -> None:
+        """Free what it holds; calling it again does nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What is known about the model that is loaded."""
@@ -142,6 +172,7 @@ class ChatModel(Protocol):
         grammar: str | None = None,
         session: str | None = None,
         priority: Priority = Priority.PERSON,
+        adapters: Active = (),
     ) -> Generation:
         """Start an answer to ``messages`` and return at once.
 
@@ -156,6 +187,7 @@ class ChatModel(Protocol):
             session: A name under which the key-value cache is kept: a later call with the same name and the
                 same beginning decodes only what is new. None: nothing is kept.
             priority: Who goes first.
+            adapters: Active on the answer's tokens only; afterwards the conversation is the base model's again.
 
         Raises:
             PromptTooLongError: The system text and the last message alone do not fit.
@@ -171,6 +203,16 @@ class ChatModel(Protocol):
 
         Raises:
             PromptTooLongError: They do not fit into the window together.
+        """
+
+    def base_sha256(self) -> str:
+        """What adapters for this model are bound to: the SHA-256 of its file in hexadecimal digits."""
+
+    def scorer(self, examples: Sequence[tuple[Sequence[ChatMessage], str]]) -> AnswerScorer:
+        """Prompts and their answers, to be scored in the background under one set of adapters after another.
+
+        Raises:
+            PromptTooLongError: An example does not fit into the window.
         """
 
     def count_tokens(self, text: str) -> int:

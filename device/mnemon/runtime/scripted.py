@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from mnemon.errors import ModelError, PromptTooLongError
 from mnemon.runtime.chat_model import (
@@ -18,6 +21,12 @@ from mnemon.runtime.chat_model import (
     Sampling,
     TokenScores,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mnemon.runtime.adapters import Active
 
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 
@@ -32,6 +41,7 @@ class Call:
     grammar: str | None = None
     session: str | None = None
     priority: Priority = Priority.PERSON
+    adapters: Active = ()
 
     @property
     def last(self) -> str:
@@ -111,9 +121,10 @@ class ScriptedModel:
         grammar: str | None = None,
         session: str | None = None,
         priority: Priority = Priority.PERSON,
+        adapters: Active = (),
     ) -> ScriptedGeneration:
         """The next answer of the script."""
-        call = Call(tuple(messages), max_tokens, sampling, grammar, session, priority)
+        call = Call(tuple(messages), max_tokens, sampling, grammar, session, priority, tuple(adapters))
         size = self.info.context_tokens
         needed = [m for m in messages[:-1] if m.role == "system"] + list(messages[-1:])
         if sum(self.count_tokens(m.content) for m in needed) >= size:
@@ -141,6 +152,14 @@ class ScriptedModel:
         tokens = tuple(_TOKEN.findall(answer))
         return TokenScores(tokens, (self._loglikelihood,) * len(tokens))
 
+    def base_sha256(self) -> str:
+        """The same for every model of that name."""
+        return hashlib.sha256(self.info.name.encode()).hexdigest()
+
+    def scorer(self, examples: Sequence[tuple[Sequence[ChatMessage], str]]) -> ScriptedScorer:
+        """Scores of answers that no adapter changes."""
+        return ScriptedScorer([len(_TOKEN.findall(answer)) for _, answer in examples], self._loglikelihood)
+
     def count_tokens(self, text: str) -> int:
         """Words of ``text``."""
         return len(_TOKEN.findall(text))
@@ -151,6 +170,37 @@ class ScriptedModel:
     def close(self) -> None:
         """Refuse further calls."""
         self._closed = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedScorer:
+    """Every word has the same log-probability, and the hidden states are zero in a model of two blocks."""
+
+    tokens: Sequence[int]
+    _loglikelihood: float
+
+    def scores(self, active: Active, which: Sequence[int] | None = None) -> list[NDArray[np.float32]]:
+        """The log-probability given to the model, for each word."""
+        import numpy as np
+
+        chosen = range(len(self.tokens)) if which is None else which
+        return [np.full(self.tokens[i], self._loglikelihood, np.float32) for i in chosen]
+
+    def hidden_states(self, which: Sequence[int] | None = None, active: Active = ()) -> NDArray[np.float32]:
+        """Zeros of shape (examples, 1, 4)."""
+        import numpy as np
+
+        return np.zeros((len(self.tokens if which is None else which), 1, 4), np.float32)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ class Conversation:
         sequence: Where its keys and values are, or -1.
         saved: Read from disk and still to be put back.
         unsaved: It has changed since it was written to disk.
+        base: While adapters decode an answer, how many tokens before it the base model decoded; else None.
     """
 
     name: str | None
@@ -41,6 +42,7 @@ class Conversation:
     sequence: int = -1
     saved: SavedSession | None = None
     unsaved: bool = False
+    base: int | None = None
     used: float = 0.0
     on_disk: bool = False
 
@@ -59,6 +61,9 @@ class Sequences:
         self._disk = ThreadPoolExecutor(1, "mnemon-sessions") if files else None
         self._holders: list[Conversation | None] = [None] * count
         self._known: dict[str, Conversation] = {}
+
+    def __len__(self) -> int:
+        return len(self._holders)
 
     def conversation(self, name: str | None) -> Conversation:
         """What is known of a conversation, read from disk the first time. May be called from any thread."""
@@ -84,6 +89,7 @@ class Sequences:
             kept.sequence = self._holders.index(None)
             self._holders[kept.sequence] = kept
             self._put_back(kept, tokens)
+        self.only_base(kept)
         kept.used = time.monotonic()
         engine = self._engine
         while engine.free_cells + len(engine.tokens(kept.sequence)) < len(tokens) + more:
@@ -99,11 +105,18 @@ class Sequences:
         self._evict(min(others, key=lambda c: c.used))
         return True
 
+    def only_base(self, kept: Conversation) -> None:
+        """Take away what adapters decoded: a conversation's history is what the base model makes of it."""
+        if kept.base is not None and kept.sequence >= 0:
+            self._engine.truncate(kept.sequence, kept.base)
+        kept.base = None
+
     def release(self, kept: Conversation, dropped: int, generated: tuple[str, list[int]] | None) -> None:
         """An answer is over: keep the conversation for the next one, or nothing when it has no name."""
         if kept.name is None:
             self._drop(kept)
             return
+        self.only_base(kept)
         kept.dropped = dropped
         kept.unsaved = kept.sequence >= 0
         kept.used = time.monotonic()
@@ -145,6 +158,7 @@ class Sequences:
             self._disk.shutdown()
 
     def _evict(self, kept: Conversation) -> None:
+        self.only_base(kept)
         self._save(kept)
         self._drop(kept)
 

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import queue
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mnemon.errors import InputError, ModelError, ModelMissingError
 from mnemon.runtime import gguf_file
-from mnemon.runtime.adapters import Activation, Loras
+from mnemon.runtime.adapters import Activation, Active, Loras
 from mnemon.runtime.chat_model import (
     ChatMessage,
     GenerationReport,
@@ -30,6 +30,7 @@ from mnemon.runtime.chat_model import (
     TokenScores,
 )
 from mnemon.runtime.engine import CacheFull, DecodeAborted
+from mnemon.runtime.filling import Filling
 from mnemon.runtime.layout import Layout, Plan
 from mnemon.runtime.owner import Owner, Steps
 from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
@@ -118,6 +119,7 @@ class LocalModel:
         self._loras = Loras(engine.model)
         self._activation = Activation(engine, self._loras)
         self._owner = Owner(engine, self._sequences, between=self._activation.off)
+        self._filling = Filling(engine, self._sequences, self._owner, self._activation)
 
     @classmethod
     def load(
@@ -201,8 +203,11 @@ class LocalModel:
         grammar: str | None = None,
         session: str | None = None,
         priority: Priority = Priority.PERSON,
+        adapters: Active = (),
     ) -> LocalGeneration:
         """Start an answer to ``messages`` and return at once (see :class:`~mnemon.runtime.chat_model.ChatModel`).
+
+        Iterating raises an :class:`~mnemon.errors.AdapterError` when an adapter does not fit the model.
 
         Raises:
             PromptTooLongError: The system text and the last message alone do not fit.
@@ -222,7 +227,7 @@ class LocalModel:
             context_size=self._info.context_tokens,
         )
         generation = LocalGeneration(self, report, created)
-        steps = self._answer(generation, plan, kept, sampling or self._info.sampling, grammar)
+        steps = self._answer(generation, plan, kept, sampling or self._info.sampling, grammar, tuple(adapters))
         self._owner.submit(priority, steps, lambda: generation.end("stopped"), generation)
         return generation
 
@@ -233,7 +238,7 @@ class LocalModel:
         plan, tokens = self._layout.plan_given(messages, answer)
         if not tokens:
             return TokenScores((), ())
-        scores = self._owner.wait_for(priority, lambda: self._score(plan.tokens, tokens))
+        scores = self._owner.wait_for(priority, lambda: self._filling.score(plan.tokens, tokens))
         return TokenScores(tuple(self.model.text([t]) for t in tokens), tuple(scores))
 
     def base_sha256(self) -> str:
@@ -289,9 +294,15 @@ class LocalModel:
     # -- in the owner thread ----------------------------------------------------------------------------------
 
     def _answer(
-        self, generation: LocalGeneration, plan: Plan, kept: Conversation, sampling: Sampling, grammar: str | None
+        self,
+        generation: LocalGeneration,
+        plan: Plan,
+        kept: Conversation,
+        sampling: Sampling,
+        grammar: str | None,
+        active: Active,
     ) -> Steps:
-        engine, report = self._engine, generation.report
+        engine, activation, report = self._engine, self._activation, generation.report
         out: list[int] = []
         reason: StopReason = "stopped"
         sequence = -1
@@ -304,8 +315,12 @@ class LocalModel:
                 decodes = -1
                 while not generation.stopped:
                     if engine.decodes != decodes:  # at the beginning, and when somebody else had the engine
-                        sequence = self._sequences.place(kept, [*plan.tokens, *out], plan.limit - len(out))
-                        cached = yield from self._prefill(sequence, [*plan.tokens, *out], generation, plan.shift)
+                        tokens = [*plan.tokens, *out]
+                        sequence = self._sequences.place(kept, tokens, plan.limit - len(out))
+                        if active:
+                            cached = yield from self._filling.adapted(kept, plan, out, active, generation)
+                        else:
+                            cached = yield from self._filling.prompt(sequence, tokens, generation, shift=plan.shift)
                         if generation.stopped:
                             break
                         if not out:
@@ -333,6 +348,7 @@ class LocalModel:
                     decodes = engine.decodes
                     yield
                     if engine.decodes == decodes and not generation.stopped:
+                        activation.use(active)
                         try:  # here, not in a function of its own: between two decodes every microsecond counts
                             engine.step(sequence, token)
                             decodes = engine.decodes
@@ -345,45 +361,14 @@ class LocalModel:
             report.context_used = report.prompt_tokens + len(out)
             generation.put(pending)
         finally:
+            activation.off()
             if sequence >= 0:
                 self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
+            if active and kept.name is not None:
+                with contextlib.suppress(ModelError):  # closed: a saved conversation is decoded when it reopens
+                    settle = self._filling.settle(kept, [*plan.tokens, *out])
+                    self._owner.submit(Priority.BACKGROUND, settle, lambda: None)
         generation.end(reason)
-
-    def _prefill(
-        self, sequence: int, tokens: list[int], generation: LocalGeneration | None, shift: bool
-    ) -> Generator[None, None, int]:
-        """Get ``tokens`` into the sequence, however often it is interrupted; how many were there already."""
-        engine, cached = self._engine, -1
-        while True:
-            try:
-                done = engine.prefill(sequence, tokens, shift=shift and cached < 0)
-                return done.cached + done.shifted if cached < 0 else cached
-            except DecodeAborted:
-                if generation is not None and generation.stopped:
-                    return max(cached, 0)
-                cached = max(cached, 0)
-                yield
-                self._owner.resume()
-            except CacheFull:
-                if not self._sequences.make_room(sequence):
-                    raise ModelError(
-                        f"A window of {engine.cells} tokens has no room for this.",
-                        hint="Set model.context to a larger number.",
-                    ) from None
-
-    def _score(self, prompt: list[int], answer: list[int]) -> Generator[None, None, list[float]]:
-        kept = self._sequences.conversation(None)
-        try:
-            while True:
-                sequence = self._sequences.place(kept, [*prompt, *answer], 0)
-                yield from self._prefill(sequence, prompt, None, shift=False)
-                try:
-                    return self._engine.scores(sequence, answer)
-                except DecodeAborted:
-                    yield
-                    self._owner.resume()
-        finally:
-            self._sequences.release(kept, 0, None)
 
 
 def _identity(path: Path, cells: int) -> bytes:
