@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mnemon import paths
@@ -28,6 +29,7 @@ from mnemon.answering.summary import asks_for_summary, summary
 from mnemon.background import Warming
 from mnemon.chat import Chat, check_text
 from mnemon.errors import CloudError
+from mnemon.lessons import Lessons
 from mnemon.memory import retention
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER, Forgotten
 from mnemon.memory.locks import Presence
@@ -106,6 +108,7 @@ class Assistant:
         if self._presence.first:  # else a growing answer may be another Mnemon's, and not cut short at all
             self.memory.messages.recover()
         self.profile = Profile(self.memory)
+        self.lessons = Lessons(self.memory, self.profile, self._models, self.settings.learning)
         self._prompts = Prompts(self.profile, self.settings, self.now)
         self.cloud = CloudAnswers(self.memory, self.settings)
         self._warming = Warming()
@@ -224,6 +227,7 @@ class Assistant:
         finally:
             if kept is self.memory:  # the owner said it, however the answer ended
                 self._afterwards.of_message(question.id)
+                self._afterwards.later(partial(self.lessons.went_on, question))
                 self._afterwards.later(self.cloud.settle)
         yield TurnFinished(finished)
 

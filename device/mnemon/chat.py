@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mnemon.errors import InputError, NotAllowedError
+from mnemon.feedback import EDITED, says_something_else
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
 from mnemon.turns import Turn, Where
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
+    from mnemon.feedback import Feedback
+    from mnemon.learning.examples import Kind
 
 MESSAGE_CHARACTERS = 200_000
 """A longer message is refused: it is a document, and no window of a small model holds it."""
@@ -70,21 +73,73 @@ class Chat:
         """
         check_text(text)
         answer = self._messages.get(answer_id)
-        if answer.role != "assistant" or answer.parent_id is None:
-            raise InputError(f"{answer.memory_id} is not an answer.", hint="Only answers can be corrected.")
+        self._question_of(answer, "be corrected")
         message = self._messages.add(
             self.conversation_id, "owner", text, parent_id=answer.id, said_at=self._assistant.now()
         )
         self._assistant.corrected(self._memory, message, answer)
         return message
 
+    def rewrite(self, answer_id: int, text: str) -> Message:
+        """Write an answer as it should have been. It takes the answer's place, which stays beside it, and is learned
+        from; where it says something else and not only the same in another way, it is a correction, too.
+
+        Raises:
+            InputError: The text is empty, binary or too long, or it is not an answer to a question.
+        """
+        check_text(text)
+        answer = self._messages.get(answer_id)
+        question_id = self._question_of(answer, "be rewritten")
+        also = [self.correct(answer_id, text).memory_id] if says_something_else(answer.text, text) else []
+        written = self._messages.add(
+            self.conversation_id,
+            "assistant",
+            text,
+            parent_id=question_id,
+            said_at=self._assistant.now(),
+            route=EDITED,
+            recalled=answer.recalled,
+        )
+        if not self.temporary:
+            self._feedback.edited(answer, text, written.memory_id, *also)
+        return written
+
+    def praise(self, answer_id: int) -> bool:
+        """Say that an answer was good; once more takes it back. Returns whether it stands now.
+
+        Raises:
+            InputError: It is not an answer, nothing is recorded (``learning.record``), or the chat is temporary.
+        """
+        return self._thumb(answer_id, "praised")
+
+    def blame(self, answer_id: int) -> bool:
+        """Say that an answer was not good; once more takes it back. Returns whether it stands now.
+
+        Raises:
+            InputError: As for :meth:`praise`.
+        """
+        return self._thumb(answer_id, "blamed")
+
+    def thumbs(self) -> dict[int, str]:
+        """What the owner thinks of answers of this conversation, by their ids: ``up`` or ``down``."""
+        return {} if self.temporary else self._feedback.thumbs(self.conversation_id)
+
+    def pick(self, answer_id: int, over: int) -> None:
+        """Of two answers to the same message take this one: it is shown, and learned from."""
+        self._messages.show(answer_id)
+        if not self.temporary:
+            self._feedback.picked(self._messages.get(answer_id), self._messages.get(over))
+
+    def used(self, answer_id: int) -> None:
+        """An answer was taken along (copied): it is accepted as it is."""
+        if not self.temporary:
+            self._feedback.used(self._messages.get(answer_id))
+
     def regenerate(self, answer_id: int, where: Where = "auto") -> Turn:
         """Answer the same message again; the old answer stays beside the new one. Arguments as for :meth:`send`."""
         self._check(where)
         answer = self._messages.get(answer_id)
-        if answer.role != "assistant" or answer.parent_id is None:
-            raise InputError(f"{answer.memory_id} is not an answer.", hint="Only answers can be made anew.")
-        question = self._messages.get(answer.parent_id)
+        question = self._messages.get(self._question_of(answer, "be made anew"))
         attempt = len(self._messages.siblings(answer_id))
         return self._assistant.take_turn(self._memory, question, attempt=attempt, where=where)
 
@@ -115,6 +170,22 @@ class Chat:
     def recalled(self, answer_id: int) -> tuple[str, ...]:
         """The ids of the memories an earlier answer was given."""
         return self._messages.get(answer_id).recalled
+
+    @property
+    def _feedback(self) -> Feedback:
+        return self._assistant.lessons.feedback
+
+    def _thumb(self, answer_id: int, kind: Kind) -> bool:
+        if self.temporary:
+            raise InputError("Of a temporary chat nothing is learned.", hint="Praise and blame in another chat.")
+        answer = self._messages.get(answer_id)
+        self._question_of(answer, "be praised or blamed")
+        return self._feedback.thumb(answer, kind)
+
+    def _question_of(self, message: Message, what: str) -> int:
+        if message.role != "assistant" or message.parent_id is None:
+            raise InputError(f"{message.memory_id} is not an answer.", hint=f"Only answers can {what}.")
+        return message.parent_id
 
     def _check(self, where: Where) -> None:
         if where != "cloud":
