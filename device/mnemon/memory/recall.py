@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnemon.memory import ranking
+from mnemon.memory.events import begins, day_of, relative, seen_from
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
 from mnemon.memory.phrasing import speaks_of_owner, telling_words, without_words
 from mnemon.memory.ranking import Asked, Weights
 from mnemon.memory.records import Fact, Message, Recalled, Source
 from mnemon.memory.shortlist import best, local_day, short_list
-from mnemon.memory.times import AskedTime, asked_time, bears
+from mnemon.memory.times import AskedTime, Span, asked_time, bears
 from mnemon.words import plain_words
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from mnemon.memory.passages import Passages
 
 _ENDED = 2.0
+# A message surely speaks of an event ("the move") when it says nearly that, or less nearly but in all its words.
+_EVENTS, _SURE, _SURE_WITH_WORDS, _ALL_WORDS, _AS_GOOD = 10, 0.45, 0.25, 0.99, 2.0
 # Of each kind (nearest by meaning, by words, by both), before what is said around them is added. Reading
 # the further keys of all of them is what a search costs most: half as much with 40 as with 120.
 _SHORT_LIST, _LONGEST_LIST = 40, 120
@@ -100,14 +103,13 @@ class Recall:
             return []
         with self._index.lock:
             messages, facts = self._index.rows("message"), self._index.rows("fact")
-            # People seldom say their own names: with its name a question is near to turns that greet that person.
-            meaning = self._embedder.embed_one(without_words(question, self._named(question)))
             allowed = messages.live.copy()
             if not everything:
                 allowed &= (messages.role != ASSISTANT) & ~((messages.role == OWNER) & messages.asks)
             if within is not None:
                 allowed &= messages.conversation == within
-            time = asked_time(question, local_day(at)) if self.weights.time else None
+            question, time = self._with_time(messages, question, at)
+            meaning = self._meaning(question)
             of_messages, of_facts = (
                 self._score_messages(messages, question, meaning, allowed, limit, time),
                 self._score_facts(facts, question, meaning, shown=within is None),
@@ -143,17 +145,51 @@ class Recall:
         """
         with self._index.lock:
             rows = self._index.rows("message")
-            meaning = self._embedder.embed_one(without_words(question, self._named(question)))
+            question, time = self._with_time(rows, question, at)
+            meaning = self._meaning(question)
             cosine = rows.vectors.cosines(meaning)
             asked = self._asked("message", rows, question)
             words = ranking.squashed(ranking.lexical(rows, asked))
-            time = asked_time(question, local_day(at))
             places = short_list(rows, cosine, words, rows.live, _LONGEST_LIST, time)
             found = self._features(
                 rows, places, question, meaning, cosine=cosine, words=words, asked=asked, time=time
             )
             messages = self._messages.many([int(id) for id in rows.ids[places]])
         return [messages[id].ref or messages[id].memory_id for id in rows.ids[places].tolist()], found
+
+    def _meaning(self, question: str) -> np.ndarray:
+        """People seldom say their own names: with its name a question is near to turns that greet that person."""
+        return self._embedder.embed_one(without_words(question, self._named(question)))
+
+    def _with_time(self, rows: Rows, question: str, at: datetime | None) -> tuple[str, AskedTime | None]:
+        """What a question asks and what it says of time; an event it is seen from is taken out, and looked up."""
+        if not self.weights.time:
+            return question, None
+        time = asked_time(question, local_day(at))
+        told = None if time and time.spans else relative(question, local_day(at))
+        days = self._days_of(rows, told.event) if told else None
+        if told is None or days is None:
+            return question, time
+        return told.asks, AskedTime((seen_from(days, told.side),), bool(time and time.when))
+
+    def _days_of(self, rows: Rows, event: str) -> Span | None:
+        """When an event was, by the message that surely speaks of it; one that names the day goes before others."""
+        allowed = rows.live & (rows.role != ASSISTANT) & ~rows.asks
+        scored = self._score_messages(rows, event, self._meaning(event), allowed, _EVENTS, None)
+        places = {int(rows.ids[place]): place for place in best(scored.total, _EVENTS)}
+        messages = self._messages.many(list(places))
+        taken = self._facts.of_messages(messages)
+        begun = begins(event)
+        sure: list[tuple[bool, bool, float, Span]] = []
+        for id, message in messages.items():
+            place, said_on = places[id], local_day(message.said_at)
+            words = scored.overlap[place] > _ALL_WORDS
+            began = words and any(f.subject == "user" and f.attribute in begun for f in taken.get(id, ()))
+            if began or scored.cosine[place] >= (_SURE_WITH_WORDS if words else _SURE):
+                days = day_of(message.text, said_on)
+                sure.append((began, days != (said_on, said_on), float(scored.total[place]), days))
+        near = [one for one in sure if one[2] > max(each[2] for each in sure) - _AS_GOOD]
+        return max(near, default=(False, False, 0.0, None), key=lambda one: one[:3])[3]
 
     def _score_messages(
         self,
