@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mnemon.assistant import Assistant
     from mnemon.chat import Chat
     from mnemon.errors import (
+        CloudError,
         DiskError,
         DownloadError,
         InputError,
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     )
     from mnemon.memory.records import Conversation, Fact, Message, Recalled, Source
     from mnemon.settings import Settings
-    from mnemon.turns import Answer, Delta, MemoriesRecalled, Timing, Turn, TurnFinished, TurnStarted
+    from mnemon.turns import Answer, ConsentAsked, Delta, MemoriesRecalled, Timing, Turn, TurnFinished, TurnStarted
 
 _HOMES = {
     "Answer": "turns",
     "Assistant": "assistant",
     "Chat": "chat",
+    "CloudError": "errors",
+    "ConsentAsked": "turns",
     "Conversation": "memory.records",
     "Delta": "turns",
     "DiskError": "errors",
@@ -63,6 +66,8 @@ __all__ = [
     "Answer",
     "Assistant",
     "Chat",
+    "CloudError",
+    "ConsentAsked",
     "Conversation",
     "Delta",
     "DiskError",

@@ -47,6 +47,21 @@ class Home:
         return self.root / "memory.lock"
 
     @property
+    def store_log(self) -> Path:
+        """What was written to the memory and is not folded into its file yet (SQLite's WAL)."""
+        return self.root / "memory.db-wal"
+
+    @property
+    def sync_lock(self) -> Path:
+        """An empty file; whoever sends from the outbox holds a lock on it."""
+        return self.root / "sync.lock"
+
+    @property
+    def sync_report(self) -> Path:
+        """What the last round of sync did: times and numbers, nothing that was said."""
+        return self.root / "sync.json"
+
+    @property
     def models(self) -> Path:
         """Pulled models."""
         return self.root / "models"

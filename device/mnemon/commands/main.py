@@ -19,6 +19,7 @@ class LazyGroup(click.Group):
 
     known: ClassVar[dict[str, tuple[str, str]]] = {
         "ask": ("ask:ask", "Ask or tell one thing and print the answer."),
+        "cloud": ("cloud:cloud", "A bigger model for hard questions: enrol, ask, look, leave."),
         "completion": ("completion:completion", "Print the completion script for your shell."),
         "doctor": ("doctor:doctor", "Check what is installed, where data lives, and what to mend."),
         "eval": ("eval:evaluate", "Measure recall and answers on real data."),
@@ -27,6 +28,10 @@ class LazyGroup(click.Group):
         "privacy": ("privacy:privacy", "What may leave this device, and what has left."),
         "profile": ("profile:profile", "The few lines Mnemon knows you by."),
         "settings": ("settings:settings", "Show and change settings."),
+        "sync": (
+            "sync:sync",
+            "Questions that wait for the cloud: send them now, in the background, or look at them.",
+        ),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

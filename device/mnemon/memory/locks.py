@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_LOCKS = os.name == "posix"
+
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
@@ -57,6 +59,16 @@ def abandoned(path: Path) -> bool:
         return False
     try:
         return _try_lock(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def sole(path: Path) -> Iterator[bool]:
+    """Hold a lock file, made when it is not there; False when another process holds it. Nobody waits."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield _try_lock(handle) or not _LOCKS
     finally:
         os.close(handle)
 

@@ -71,8 +71,7 @@ class Courier:
                     break
             if self._stopping:
                 break
-        waiting = sum(entry.state in ("waiting", "sending") for entry in self.outbox.entries())
-        return Delivered(answered, given_up, waiting, problem)
+        return Delivered(answered, given_up, self.outbox.waiting(), problem)
 
     def stop(self) -> None:
         """End the round soon; what was being answered waits on. Safe from any thread, and in a signal handler."""

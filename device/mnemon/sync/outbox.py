@@ -138,6 +138,10 @@ class Outbox:
         found = self._store.tuples("SELECT min(next_at) FROM outbox WHERE state = 'waiting'")[0][0]
         return None if found is None else from_ms(found)
 
+    def waiting(self) -> int:
+        """How many have no answer yet."""
+        return int(self._store.tuples("SELECT count(*) FROM outbox WHERE state IN ('waiting', 'sending')")[0][0])
+
     def drop(self, id: int) -> None:
         """Take a question out; it is not sent (again).
 
@@ -150,19 +154,23 @@ class Outbox:
 
     # -- for the one who sends -------------------------------------------------------------------------------------
 
-    def recover(self) -> int:
+    def recover(self, *, hurry: bool = False) -> int:
         """What a process that died was sending waits again, at once; a clock that was set back keeps nothing away.
 
         Only for the holder of the sync lock. Returns how many there were.
+
+        Args:
+            hurry: Everything else that waits is due at once, too.
         """
         now = to_ms(self._now())
+        latest = now if hurry else now + round(2000 * _LONGEST_PAUSE_S)
         with self._store.transaction():
             cursor = self._store.execute(
                 "UPDATE outbox SET state = 'waiting', next_at = ? WHERE state = 'sending'", (now,)
             )
             self._store.execute(
                 "UPDATE outbox SET next_at = ? WHERE state = 'waiting' AND next_at > ?",
-                (now, now + round(2000 * _LONGEST_PAUSE_S)),
+                (now, latest),
             )
         return int(cursor.rowcount)
 
