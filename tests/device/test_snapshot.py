@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnemon.memory import snapshot
+from mnemon.memory import snapshot, vectors
 from mnemon.memory.embedding import DIMENSIONS
 from mnemon.memory.memory import Memory
 from mnemon.memory.store import Store
@@ -81,7 +81,11 @@ def test_a_part_that_cannot_be_read_is_read_from_the_rows(path: Path) -> None:
             assert arrays(memory)["ids"][3:7] == [4000, 4096, 4097, 5000]
 
 
-def test_loaded_from_parts_it_is_the_same_index(path: Path) -> None:
+@pytest.mark.parametrize("exact_up_to", [20_000, 5])
+def test_loaded_from_parts_it_is_the_same_index(
+    path: Path, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+) -> None:
+    monkeypatch.setattr(vectors, "_EXACT_UP_TO", exact_up_to)
     with opened(path) as memory:
         assert snapshot.parts(memory.store, "message") == [0, 1, 2]
         loaded = arrays(memory)
@@ -120,7 +124,7 @@ def test_nothing_forgotten_is_in_a_part(path: Path) -> None:
 def test_a_part_lacking_a_vector_is_not_kept(path: Path) -> None:
     with opened(path) as memory:
         memory.store.execute("DELETE FROM vectors WHERE ref = 3")
-        part = memory._index._read("message", 0, 4096)[0]
+        (part,) = memory._index._read("message", 0, 4096)
         assert not snapshot.keep(memory.store, "message", 0, part)
     with opened(path) as memory:
         assert 3 in arrays(memory)["ids"]  # it got its vector again

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,18 @@ OWNER, ASSISTANT, OTHER = range(3)
 _COMMON = 20_000
 _TALK_GAP_MS = 3 * 3600 * 1000  # later than that it is another talk, even when it continues the same thread
 _CHUNK = 2000
+_SAMPLED = 5  # parts of 4,096 rows that say in which directions vectors differ most
+_LOADED = {
+    "ids": "ids",
+    "conversations": "conversation",
+    "times": "said_at",
+    "roles": "role",
+    "speakers": "speaker",
+    "lengths": "length",
+    "asks": "asks",
+    "ends_asking": "ends_asking",
+}
+"""Columns of a part and the arrays they become."""
 
 
 @dataclass(slots=True)
@@ -58,22 +70,9 @@ class Rows:
     live: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     before: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     after: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    _around: tuple[np.ndarray, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def around(self) -> tuple[np.ndarray, ...]:
-        """For every row: where the one before, the one after, and those two away are (the row after the last when
-        there is none), and 1 where the one before ends asking, else 0. Kept until rows are added.
-        """
-        if self._around is None:
-            count = len(self.ids)
-            before = np.append(np.where(self.before < 0, count, self.before), count)
-            after = np.append(np.where(self.after < 0, count, self.after), count)
-            asked = np.append(self.ends_asking, False)[before[:-1]].astype(np.float32)
-            self._around = (before[:-1], after[:-1], before[before][:-1], after[after][:-1], asked)
-        return self._around
 
     def position(self, id: int) -> int:
         """Where the memory with that number is, or -1."""
@@ -190,86 +189,72 @@ class Index:
         """Read the rows that came since the last time; ids only ever grow."""
         last = int(self._rows[kind].ids[-1]) if len(self._rows[kind]) else 0
         kept = [part for part in snapshot.parts(self._store, kind) if part << snapshot.PART_BITS > last or not last]
-        loaded: list[snapshot.Columns] = []
+        if kept:
+            self._make_room(kind, last, kept)
+        self._take(kind, self._since(kind, last, kept))
+
+    def _since(self, kind: Kind, last: int, kept: Sequence[int]) -> Iterator[snapshot.Columns]:
+        """The rows after ``last``, a part at a time: all parts of 100,000 rows at once took 80 MB."""
         for part in kept:
             first = part << snapshot.PART_BITS
             if last < first - 1:  # what lies between is read row by row
-                loaded += self._read(kind, last, first)
+                yield from self._read(kind, last, first)
             found = snapshot.load(self._store, kind, part)
-            loaded += [found] if found else self._read(kind, first - 1, first + (1 << snapshot.PART_BITS))
+            yield from [found] if found else self._read(kind, first - 1, first + (1 << snapshot.PART_BITS))
             last = first + (1 << snapshot.PART_BITS) - 1
-        loaded += self._read(kind, last, 1 << 62)
-        if loaded:
-            self._take(kind, loaded)
+        yield from self._read(kind, last, 1 << 62)
 
-    def _read(self, kind: Kind, after: int, before: int) -> list[snapshot.Columns]:
+    def _make_room(self, kind: Kind, last: int, kept: Sequence[int]) -> None:
+        """Room for all vectors that will come; some from all over tell how they lie."""
+        coming = self._store.tuples("SELECT count(*) FROM vectors WHERE kind = ? AND ref > ?", (kind, last))[0][0]
+        vectors = self._rows[kind].vectors
+        if vectors.wants_sample(coming):
+            some = [snapshot.load(self._store, kind, part) for part in kept[:: 1 + len(kept) // _SAMPLED]]
+            vectors.make_room(coming, [(one.vectors[::4], one.scales[::4]) for one in some if one])
+        else:
+            vectors.make_room(coming)
+
+    def _read(self, kind: Kind, after: int, before: int) -> Iterator[snapshot.Columns]:
+        """The rows between these two numbers, both left out, a few thousand at a time."""
         if kind == "message":
             sql = (
                 "SELECT m.id, m.conversation_id, m.parent_id, m.role, m.speaker, m.said_at, m.text, v.vector"
                 " FROM messages AS m JOIN vectors AS v ON v.kind = 'message' AND v.ref = m.id"
-                " WHERE m.id > ? AND m.id < ? ORDER BY m.id"
+                " WHERE m.id > ? AND m.id < ? ORDER BY m.id LIMIT ?"
             )
         else:
             sql = (
                 "SELECT f.id, 0, NULL, 'owner', '', f.valid_from, f.text, v.vector"
                 " FROM facts AS f JOIN vectors AS v ON v.kind = 'fact' AND v.ref = f.id"
-                " WHERE f.id > ? AND f.id < ? ORDER BY f.id"
+                " WHERE f.id > ? AND f.id < ? ORDER BY f.id LIMIT ?"
             )
-        found = self._store.tuples(sql, (after, before))
-        if not found:
-            return []
-        ids, conversations, parents, roles, speakers, times, texts, blobs = zip(*found, strict=True)
-        names = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
-        return [
-            snapshot.Columns(
-                ids=np.array(ids, np.int64),
-                conversations=np.array(conversations, np.int64),
-                parents=np.array([parent or 0 for parent in parents], np.int64),
-                times=np.array(times, np.int64),
-                lengths=np.array([1 + text.count(" ") for text in texts], np.float32),
-                scales=np.ones(len(found), np.float32),
-                speakers=np.array([names[name] for name in speakers], np.int32),
-                roles=np.array([_ROLES.index(role) for role in roles], np.int8),
-                asks=np.array([is_plain_question(text) for text in texts], bool),
-                ends_asking=np.array([text.rstrip().endswith("?") for text in texts], bool),
-                vectors=np.frombuffer(b"".join(blobs), np.float16).reshape(len(found), DIMENSIONS),
-                names=list(names),
-            )
-        ]
+        while found := self._store.tuples(sql, (after, before, 1 << snapshot.PART_BITS)):
+            yield _columns(found)
+            after = found[-1][0]
 
-    def _take(self, kind: Kind, loaded: list[snapshot.Columns]) -> None:
+    def _take(self, kind: Kind, coming: Iterable[snapshot.Columns]) -> None:
         rows, old = self._rows[kind], len(self._rows[kind])
-        ready = [one for one in loaded if one.vectors.dtype == np.int8]
-        if ready and all(
-            one.vectors.dtype == np.int8 for one in loaded[: len(ready)]
-        ):  # as nearly always: kept parts first, then the newest rows
-            rows.vectors.append_packed(
-                np.concatenate([one.vectors for one in ready]), np.concatenate([one.scales for one in ready])
-            )
-            rest = loaded[len(ready) :]
-        else:
-            rest = loaded
-        for one in rest:
-            packed = one.vectors.dtype == np.int8
-            rows.vectors.append(one.vectors * one.scales[:, None] if packed else one.vectors)
-        numbers = [np.array([self._number(name) for name in one.names], np.int32)[one.speakers] for one in loaded]
-
-        def longer(before: np.ndarray, name: str) -> np.ndarray:
-            return np.concatenate([before, *(getattr(one, name) for one in loaded)])
-
-        rows.ids = longer(rows.ids, "ids")
-        rows.conversation = longer(rows.conversation, "conversations")
-        rows.said_at = longer(rows.said_at, "times")
-        rows.role = longer(rows.role, "roles")
-        rows.speaker = np.concatenate([rows.speaker, *numbers])
-        rows.length = longer(rows.length, "lengths")
-        rows.asks = longer(rows.asks, "asks")
-        rows.ends_asking = longer(rows.ends_asking, "ends_asking")
+        loaded: dict[str, list[np.ndarray]] = {name: [getattr(rows, name)] for name in _LOADED.values()}
+        parents = []
+        for one in coming:
+            if one.vectors.dtype == np.int8:
+                rows.vectors.append_packed(one.vectors, one.scales)
+            else:
+                rows.vectors.append(one.vectors)
+            for name, here in _LOADED.items():
+                loaded[here].append(getattr(one, name).copy())  # not a view, which would keep the whole part
+            numbers = np.array([self._number(name) for name in one.names], np.int32)
+            loaded["speaker"][-1] = numbers[one.speakers]
+            parents.append(one.parents.copy())
+        if not parents:
+            return
+        for name, pieces in loaded.items():
+            setattr(rows, name, np.concatenate(pieces))
         added = len(rows.ids) - old
         rows.live = np.append(rows.live, np.ones(added, bool))
         rows.before = np.append(rows.before, np.full(added, -1, np.int64))
         rows.after = np.append(rows.after, np.full(added, -1, np.int64))
-        self._link(rows, old, np.concatenate([one.parents for one in loaded]))
+        self._link(rows, old, np.concatenate(parents))
         for key in [key for key in self._postings if key[0] == kind]:
             del self._postings[key]
 
@@ -284,14 +269,14 @@ class Index:
             for part in snapshot.missing(self._store, kind):
                 with self.lock:
                     self.rows(kind)
-                    found = self._read(kind, (part << snapshot.PART_BITS) - 1, (part + 1) << snapshot.PART_BITS)
+                    first, after = part << snapshot.PART_BITS, (part + 1) << snapshot.PART_BITS
+                    found = list(self._read(kind, first - 1, after))
                 for one in found:
                     one.vectors, one.scales = quantized(one.vectors.astype(np.float32))
                     kept += snapshot.keep(self._store, kind, part, one)
         return kept
 
     def _link(self, rows: Rows, start: int, follows: np.ndarray) -> None:
-        rows._around = None
         at = np.minimum(np.searchsorted(rows.ids, follows), len(rows.ids) - 1)
         here = np.arange(start, len(rows.ids))
         same = (rows.ids[at] == follows) & (abs(rows.said_at[here] - rows.said_at[at]) < _TALK_GAP_MS)
@@ -332,3 +317,23 @@ class Index:
             number = self._speaker_number[speaker] = len(self.speakers)
             self.speakers.append(speaker)
         return number
+
+
+def _columns(found: list[tuple[Any, ...]]) -> snapshot.Columns:
+    """Rows of the file as arrays."""
+    ids, conversations, parents, roles, speakers, times, texts, blobs = zip(*found, strict=True)
+    names = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
+    return snapshot.Columns(
+        ids=np.array(ids, np.int64),
+        conversations=np.array(conversations, np.int64),
+        parents=np.array([parent or 0 for parent in parents], np.int64),
+        times=np.array(times, np.int64),
+        lengths=np.array([1 + text.count(" ") for text in texts], np.float32),
+        scales=np.ones(len(found), np.float32),
+        speakers=np.array([names[name] for name in speakers], np.int32),
+        roles=np.array([_ROLES.index(role) for role in roles], np.int8),
+        asks=np.array([is_plain_question(text) for text in texts], bool),
+        ends_asking=np.array([text.rstrip().endswith("?") for text in texts], bool),
+        vectors=np.frombuffer(b"".join(blobs), np.float16).reshape(len(found), DIMENSIONS),
+        names=list(names),
+    )

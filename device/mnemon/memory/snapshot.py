@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -143,18 +142,3 @@ def keep(store: Store, kind: str, part: int, columns: Columns) -> bool:
     except MnemonError:
         return False
     return True
-
-
-def joined(columns: Sequence[Columns]) -> Columns:
-    """Several, one after the other, with one list of names."""
-    names = list(dict.fromkeys(name for one in columns for name in one.names))
-    numbers = {name: number for number, name in enumerate(names)}
-    speakers = [
-        np.array([numbers[name] for name in one.names], np.int32)[one.speakers] if len(one.ids) else one.speakers
-        for one in columns
-    ]
-    whole = {
-        name: np.concatenate([getattr(one, name) for one in columns])
-        for name in ("vectors", *(name for name, _ in _COLUMNS if name != "speakers"))
-    }
-    return Columns(**whole, speakers=np.concatenate(speakers), names=names)

@@ -8,6 +8,8 @@ first step keeps 99.8 % of the exact first ten, for a third of the time; eight b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mnemon.memory.embedding import DIMENSIONS
@@ -17,7 +19,7 @@ _DIRECTIONS = 96
 _REFINED = 50  # one in so many …
 _MOST_REFINED = 5000  # … but no more: reading rows here and there costs 1 ms for 2,000 of them
 _SAMPLE = 5000
-_BLOCK = 8192
+_BLOCK = 2048
 
 
 class Vectors:
@@ -35,7 +37,7 @@ class Vectors:
 
     def append(self, rows: np.ndarray) -> None:
         """Add rows at the end."""
-        self._grow(self._count + len(rows))
+        self._grow(self._count + len(rows), [rows])
         for start in range(0, len(rows), _BLOCK):
             block = np.asarray(rows[start : start + _BLOCK], np.float32)
             here = slice(self._count, self._count + len(block))
@@ -46,13 +48,25 @@ class Vectors:
                 self._coarse[here] = block @ self._basis
             self._count += len(block)
 
+    def wants_sample(self, more: int) -> bool:
+        """Whether with so many more rows it will be time to choose the directions of the first step."""
+        return self._basis is None and self._count + more > _EXACT_UP_TO
+
+    def make_room(self, more: int, sample: Sequence[tuple[np.ndarray, np.ndarray]] = ()) -> None:
+        """Room for so many more rows at once: growing step by step copies them, and leaves holes in memory.
+
+        Args:
+            more: Rows.
+            sample: Some of them, as :func:`quantized` makes them.
+        """
+        self._grow(self._count + more, [_widened(*each) for each in sample])
+
     def append_packed(self, rows: np.ndarray, scales: np.ndarray) -> None:
         """Add rows at the end that have eight bits already, as :func:`quantized` makes them."""
-        if self._basis is None and self._count + len(rows) <= _EXACT_UP_TO:
+        if self._basis is None:
             self.append(_widened(rows, scales))
             return
-        self._grow(self._count + len(rows), sample=(rows, scales))
-        assert self._basis is not None  # noqa: S101
+        self._grow(self._count + len(rows))
         end = self._count + len(rows)
         self._rows[self._count : end], self._scales[self._count : end] = rows, scales
         for start in range(0, len(rows), _BLOCK):
@@ -103,19 +117,11 @@ class Vectors:
         found[best] = self.exact(best, meaning)
         return found
 
-    def _grow(self, rows: int, sample: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+    def _grow(self, rows: int, sample: Sequence[np.ndarray] = ()) -> None:
         """Make room; past 20,000 rows change over to eight bits."""
         if self._basis is None and rows > _EXACT_UP_TO:
             old = self._rows[: self._count]
-            if sample is not None and len(sample[0]) > len(old):
-                step = max(1, len(sample[0]) // _SAMPLE)
-                self._basis = _main_directions(_widened(sample[0][::step], sample[1][::step]))
-            else:
-                self._basis = (
-                    _main_directions(old)
-                    if len(old) >= _DIRECTIONS
-                    else np.eye(DIMENSIONS, _DIRECTIONS, dtype=np.float32)
-                )
+            self._basis = _main_directions([old, *sample])
             self._rows, self._scales = quantized(old)
             self._coarse = np.asarray(old @ self._basis, np.float32)
         self._rows = _with_room(self._rows, rows)
@@ -135,8 +141,12 @@ def _widened(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return rows.astype(np.float32) * np.asarray(scales, np.float32)[..., None]
 
 
-def _main_directions(rows: np.ndarray) -> np.ndarray:
-    sample = rows[:: max(1, len(rows) // _SAMPLE)]
+def _main_directions(pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """The directions in which these rows differ most; any, when there are too few to tell."""
+    step = max(1, sum(map(len, pieces)) // _SAMPLE)
+    sample = np.concatenate([np.asarray(piece[::step], np.float32) for piece in pieces])
+    if len(sample) < _DIRECTIONS:
+        return np.eye(DIMENSIONS, _DIRECTIONS, dtype=np.float32)
     _, directions = np.linalg.eigh(sample.T @ sample)
     return np.ascontiguousarray(directions[:, -_DIRECTIONS:], np.float32)
 
