@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,10 +96,3 @@ def test_checks_take_any_text(text: str) -> None:
 def test_rules_are_of_known_kinds_and_named_once() -> None:
     assert {rule.kind for rule in rules.RULES} <= set(KINDS)
     assert len({rule.name for rule in rules.RULES}) == len(rules.RULES)
-
-
-@pytest.mark.parametrize("piece", ["0 ", "a@", "1-", "abc ", "A1 ", "my ", "word, ", "::", "[", "Rue De "])
-def test_no_text_keeps_them_busy(piece: str) -> None:
-    began = time.perf_counter()
-    rules.find(piece * (20_000 // len(piece)))
-    assert time.perf_counter() - began < 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_IBAN_LENGTHS = {
+IBAN_LENGTHS = {
     pair[:2]: int(pair[2:])
     for pair in (
         "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24"
@@ -14,6 +14,7 @@ _IBAN_LENGTHS = {
         " SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20"
     ).split()
 }
+"""Characters of an account number, by country (the SWIFT registry of ISO 13616)."""
 
 
 def digits(text: str) -> str:
@@ -33,7 +34,7 @@ def luhn(text: str) -> bool:
 def iban(text: str) -> bool:
     """An account number with its country's length and the remainder 1 (ISO 13616, ISO 7064 mod 97-10)."""
     code = re.sub(r"[\s-]", "", text).upper()
-    if _IBAN_LENGTHS.get(code[:2]) != len(code) or not code.isascii() or not code.isalnum():
+    if IBAN_LENGTHS.get(code[:2]) != len(code) or not code.isascii() or not code.isalnum():
         return False
     return int("".join(str(int(c, 36)) for c in code[4:] + code[:4])) % 97 == 1
 

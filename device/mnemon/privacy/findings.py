@@ -16,6 +16,8 @@ NEVER: Final = frozenset({"secret", "card"})
 """Kinds that never leave, whatever the owner allows."""
 
 WORD: Final = re.compile(r"[^\W_]+")
+UNSPACED: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+"""Thai, Japanese, Chinese and Korean: nothing, or a particle, stands between a name and the next word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ def merged(text: str, found: Iterable[Finding]) -> list[Finding]:
     """
     edges = {}
     for word in WORD.finditer(text):
-        for at in range(word.start() + 1, word.end()):
-            edges[at] = word.span()
+        if not UNSPACED.search(word[0]):
+            edges.update(dict.fromkeys(range(word.start() + 1, word.end()), word.span()))
     spans = sorted(
         (
             Finding(edges.get(f.start, (f.start,))[0], edges.get(f.end, (0, f.end))[1], f.kind, "", f.known)

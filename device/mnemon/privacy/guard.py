@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING
 from mnemon.errors import InputError
 from mnemon.privacy import rules
 from mnemon.privacy.consent import Consent, Decision
+from mnemon.privacy.disguise import in_encoded, seen
 from mnemon.privacy.findings import NEVER, WORD, Finding
-from mnemon.privacy.known import PrivateValue, from_memory, introduced
+from mnemon.privacy.introduced import introduced
+from mnemon.privacy.known import PrivateValue, from_memory
 from mnemon.privacy.matching import KnownValues
 from mnemon.privacy.pseudonyms import Pseudonyms, Restorer
 from mnemon.settings import PrivacySettings
 
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
+
+LONGEST = 400_000
+"""Characters; twice the longest message. No server takes more, and looking through it would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +108,23 @@ class Guard:
         """What would leave of ``text``, and whether it may now. Nothing is sent or recorded.
 
         Raises:
-            InputError: The text is empty.
+            InputError: The text is empty, or longer than :data:`LONGEST`.
         """
         if not text.strip():
             raise InputError("There is nothing to ask.", hint="Say something.")
+        if len(text) > LONGEST:
+            raise InputError(
+                f"{len(text):,} characters are more than may leave at once; {LONGEST:,} is the most.",
+                hint="Ask about a part of it.",
+            )
         context = context or Context()
-        found = [*self._known_values().find(text), *rules.find(text), *introduced(text)]
-        found += _again(text, found)
+        found = self._found(text)
         if self._settings.health:
             found = [f for f in found if f.kind != "health"]
         words, used = context.pseudonyms.replace(text, found)
         cut = {f.kind for f, _ in used} & (NEVER | {"health"})
-        left = words
-        for _, placeholder in used:
-            left = left.replace(placeholder, " ")
         decision = self.consent.decide(
-            text, kinds=[f.kind for f, _ in used], empty=bool(cut) and not WORD.search(left)
+            text, kinds=[f.kind for f, _ in used], empty=bool(cut) and not _words_outside(text, [f for f, _ in used])
         )
         return Outgoing(
             text=words,
@@ -128,6 +134,18 @@ class Guard:
             notes=tuple(_NOTES[kind] for kind in ("secret", "card", "health") if kind in cut),
             context=context,
         )
+
+    def _found(self, text: str) -> list[Finding]:
+        """Everything private in ``text``, also where it is disguised or encoded."""
+        as_seen = seen(text)
+
+        def find(words: str) -> list[Finding]:
+            return [*self._known_values().find(words), *rules.find(words), *introduced(words)]
+
+        found = find(as_seen.text)
+        found += in_encoded(as_seen.text, find)
+        found += _again(as_seen.text, found)
+        return as_seen.back(found)
 
     def _known_values(self) -> KnownValues:
         """Read anew only when the memory has changed."""
@@ -149,6 +167,16 @@ _NOTES = {
     "card": "A card number was cut out: those never leave.",
     "health": "Words on somebody's health were cut out: `mnemon settings set privacy.health true` lets them leave.",
 }
+
+
+def _words_outside(text: str, found: Iterable[Finding]) -> bool:
+    """Whether anything is said besides what was cut out. ``found`` is in order."""
+    at = 0
+    for finding in found:
+        if WORD.search(text, at, finding.start):
+            return True
+        at = finding.end
+    return bool(WORD.search(text, at))
 
 
 def _again(text: str, found: Iterable[Finding]) -> list[Finding]:

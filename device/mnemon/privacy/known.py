@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mnemon.memory.rules import RELATIVES
 from mnemon.privacy import rules
-from mnemon.privacy.findings import WORD, Finding
+from mnemon.privacy.findings import UNSPACED, WORD
 from mnemon.privacy.folding import fold
-from mnemon.privacy.lexicon import COUNTRIES, INSTITUTIONS, NAMES_THAT_ARE_WORDS, NATIONS, PUBLIC_ATTRIBUTES
-from mnemon.words import CALENDAR_WORDS, FUNCTION_WORDS
+from mnemon.privacy.health_rules import CONDITION
+from mnemon.privacy.introduced import CAPITAL, introduced, is_public, trimmed
+from mnemon.privacy.lexicon import NAMES_THAT_ARE_WORDS, PUBLIC_ATTRIBUTES
+from mnemon.words import FUNCTION_WORDS
 
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
@@ -24,17 +25,16 @@ if TYPE_CHECKING:
 NEWEST_MESSAGES = 2000
 """Messages of the owner that are read besides the facts: reading them takes some 50 microseconds each."""
 
-_CAPITAL = r"[^\W\d_a-zß-öø-ÿ][\w'’.-]*"
-_NAME = re.compile(rf"{_CAPITAL}(?:(?: (?:de|da|del|van|von|der|den|la|al|bin|of|&))* {_CAPITAL})*")
+_NAME = re.compile(rf"{CAPITAL}(?:(?: (?:de|da|del|van|von|der|den|la|al|bin|of|&)){{0,3}} {CAPITAL}){{0,6}}")
 _PLACE_BEFORE = re.compile(r"\b(?:in|near|from|at|to|lives|home|town|city|village|moved|based|born)$")
 _ORG_BEFORE = re.compile(
-    r"\b(?:works?|working|worked|employed|studies|studied|job|banks?)(?: \w+){0,4}? (?:at|for|with|in)$"
+    r"\b(?:works?|working|worked|employed|studies|studied|job|banks?)(?: \w{1,30}){0,4}? (?:at|for|with|in)$"
     r"|\b(?:employer|company|firm|school|university|clinic|bank|practice|workplace|business|startup|charity)"
     r"(?: is| called| named| is called|:)?$"
 )
 _TASTE = re.compile(
-    r"\b(?:likes?|loves?|enjoys?|hates?|dislikes?|prefers?|favou?rite|reading|watch(?:es|ing)|listen\w*|fan of|plays?"
-    r"|supports|drives|speaks|learning|afraid|collects|drinks|wants|playing|owns?|uses|bought)\b"
+    r"\b(?:likes?|loves?|enjoys?|hates?|dislikes?|prefers?|favou?rite|reading|watch(?:es|ing)|listen\w{0,4}|fan of"
+    r"|plays?|supports|drives|speaks|learning|afraid|collects|drinks|wants|playing|owns?|uses|bought)\b"
     r"|\b(?:has|have|got) an? (?=[A-Z])"
 )
 _COUNTED = re.compile(
@@ -44,12 +44,12 @@ _COUNTED = re.compile(
 _SECRET = re.compile(r"\b(?:pin|password|passcode|passphrase|combination|(?:door|alarm|safe|gate) code)\b", re.I)
 _HEALTH = re.compile(
     r"\b(?:has|have|had|diagnosed with|suffers from|allergic to|treated for|living with) "
-    r"(?:an? |the |severe |mild |chronic |early )*"
+    r"(?:an? |the |severe |mild |chronic |early ){0,4}"
     r"(?P<v>(?:type [12] )?[\w'’-]+(?: [\w-]+){0,2}? (?:disease|disorder|syndrome|condition|allergy|cancer|infection"
     r"|injury|fracture|tear|sprain)|(?:type [12] )?[\w'’-]+)", re.I
 )  # fmt: skip
+_CONDITION = re.compile(rf"\b{CONDITION}\b", re.I)
 _NO_NAMES = (FUNCTION_WORDS | {"user", "owner"}) - NAMES_THAT_ARE_WORDS
-_ENDS_NAME = re.compile(r"['’]s?$|[.,;:!?]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,8 @@ def from_fact(text: str, *, attribute: str = "", value: str = "") -> list[Privat
     said = _HEALTH.search(text)
     if said and (attribute in ("condition", "allergy", "medicine") or _is_condition(said["v"])):
         found.append(PrivateValue(said["v"], "health"))
+    if attribute not in PUBLIC_ATTRIBUTES:
+        found += [PrivateValue(one[0], "health") for one in _CONDITION.finditer(text)]
     if attribute in ("condition", "medicine") and value:
         found.append(PrivateValue(value, "health"))
     return distinct(found)
@@ -114,45 +116,14 @@ def distinct(values: Iterable[PrivateValue]) -> list[PrivateValue]:
     return list(kept.values())
 
 
-_INTRODUCED = re.compile(
-    rf"\b(?i:my|our|his|her|their|mi|meine?|mon|ma) (?i:{RELATIVES}|boyfriend|therapist|client|pupil|student|patient"
-    rf"|tenant|professor|hija|hijo|madre|padre|hermana|hermano|tochter|sohn|bruder|schwester|frau|mann|mère|père|fils"
-    rf"|fille|frère|sœur|solicitor|lawyer|colleague)s?,? (?:(?i:is |was |called |named |is called |is named )+)?"
-    rf"(?P<v>{_CAPITAL}(?: {_CAPITAL}){{0,2}})"
-    rf"|\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herr|Frau|Señora?|Sra?|Mme|Monsieur|Madame|Uncle|Aunt|Auntie|Grandma"
-    rf"|Grandpa)\.? "
-    rf"(?P<w>{_CAPITAL}(?: {_CAPITAL}){{0,2}})"
-    rf"|\b(?i:my (?:full |real |first |last |sur)?name is|i am called|call me|me llamo|je m['’]appelle|ich heiße) "
-    rf"(?P<x>{_CAPITAL}(?: {_CAPITAL}){{0,3}})"
-    rf"|(?:^|[.!?,\n] ?)(?:(?i:i['’]m|i am|this is|regards|cheers|thanks|yours|love),?|[-–—])\s"
-    rf"(?P<y>{_CAPITAL}(?: {_CAPITAL}){{0,2}})(?=[.!?]?\s*(?:$|\n|[.!?]\s))"
-    rf"|(?P<z>{_CAPITAL}(?: {_CAPITAL}){{1,3}}) ?(?=[(<]\s?[\w.+-]+@[\w-]+\.)"
-    rf"|\b(?i:my (?:employer|company|boss's company) is|i (?:\w+ )?(?:work|worked) (?:for|at)) "
-    rf"(?P<o>{_CAPITAL}(?: (?:{_CAPITAL}|&)){{0,3}})"
-    rf"|\b(?i:i (?:\w+ )?live in|we (?:\w+ )?live in|i['’]m from|i am from|vivo en|ich wohne in|j['’]habite à) "
-    rf"(?P<p>{_CAPITAL}(?: {_CAPITAL}){{0,2}})"
-)
-
-
-def introduced(text: str) -> Iterator[Finding]:
-    """People, employers and homes named as such: "my sister Ines", "Dr Osei", "I work for Halden Marine"."""
-    for match in _INTRODUCED.finditer(text):
-        group = match.lastgroup or "v"
-        kind = {"o": "org", "p": "place"}.get(group, "person")
-        words = _trimmed(match[group])
-        if words and not _public(words):
-            start = match.start(group)
-            yield Finding(start, start + len(words), kind, words)
-
-
 def _names(clause: str) -> Iterator[PrivateValue]:
     for match in _NAME.finditer(clause):
         name, start = match[0], match.start()
         while name and fold(re.split(r"['’ ]", name)[0]) in _NO_NAMES and " " in name:
             first = name.split(" ")[0]
             start, name = start + len(first) + 1, name[len(first) + 1 :]
-        name = "" if fold(re.split(r"['’ ]", name)[0]) in _NO_NAMES else _trimmed(name)
-        if not name or _public(name) or not name[0].isupper():
+        name = "" if fold(re.split(r"['’ ]", name)[0]) in _NO_NAMES else trimmed(name)
+        if not name or is_public(name) or not (name[0].isupper() or UNSPACED.match(name)):
             continue
         before = clause[:start].rstrip()
         if not before and not re.match(
@@ -167,29 +138,9 @@ def _names(clause: str) -> Iterator[PrivateValue]:
         elif _PLACE_BEFORE.search(before.lower()):
             kind = "place"
         yield PrivateValue(name, kind)
-        parts = [p for p in re.split(r"[ ]", name) if p[0].isupper() and len(p) > 1 and not _public(p)]
+        parts = [p for p in re.split(r"[ ]", name) if p[0].isupper() and len(p) > 1 and not is_public(p)]
         if kind == "person" and len(parts) > 1:
             yield from (PrivateValue(p, kind) for p in parts)
-
-
-def _trimmed(name: str) -> str:
-    while (shorter := _ENDS_NAME.sub("", name)) != name:
-        name = shorter
-    words = name.split(" ")
-    for i, word in enumerate(words):
-        if word.endswith((".", "'s", "’s")) and i + 1 < len(words):
-            return " ".join(words[: i + 1]).rstrip(".").removesuffix("'s").removesuffix("’s")
-    return name
-
-
-def _public(name: str) -> bool:
-    folded = fold(name)
-    return (
-        folded in COUNTRIES
-        or folded in NATIONS
-        or (folded in CALENDAR_WORDS and folded not in ("may", "april", "june", "august"))
-        or (folded in INSTITUTIONS)
-    )
 
 
 def _codes(text: str) -> Iterator[str]:

@@ -98,3 +98,16 @@ PUBLIC_ATTRIBUTES = frozenset(
     """.split()
 )
 """What is said with a fact of these: tastes and pastimes, whose names are those of public things."""
+
+PUBLIC_FIRMS = frozenset(
+    """
+    adobe aldi alphabet amazon american apple asda astrazeneca audi axa barclays bayer bbc bloomberg bmw boeing bosch
+    british cambridge chase cisco citi coca deutsche disney ebay european facebook federal ford general goldman google
+    great harvard honda hsbc hyundai ibm ikea imperial intel international jaguar johnson jpmorgan khan lehman lloyds
+    lockheed mercedes meta microsoft mit moderna morgan national natwest nestle netflix new nike nintendo nissan nokia
+    nvidia open openai oracle oxford panasonic pfizer philips porsche princeton roche rolls royal ryanair samsung
+    santander siemens silicon sony spotify standard stanford starbucks swiss tesco tesla the toyota twitter uber ubs
+    united visa volkswagen volvo walmart walt wells wikimedia world yale
+    """.split()
+)
+"""First words of firms and institutions everybody knows; where one works there is private, that it exists is not."""

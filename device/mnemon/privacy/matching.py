@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from mnemon.privacy.findings import Finding
+from mnemon.privacy.findings import UNSPACED, Finding
 from mnemon.privacy.folding import Token, tokens
 from mnemon.privacy.known import PrivateValue, distinct
 from mnemon.privacy.lexicon import (
@@ -19,6 +19,10 @@ from mnemon.words import CALENDAR_WORDS, FUNCTION_WORDS
 
 _GAP = re.compile(r"[\s\-‐‑–.,'’/()_·]{0,4}")
 _DIGITS = re.compile(r"(?<![^\W_])\+?\(?\d(?:[ .\-/()]{0,3}\d){4,24}(?![^\W_])")
+_SPACED = re.compile(r"(?<![^\W_])[^\W_](?:[ .\-_*·]{1,2}[^\W_]){2,80}(?![^\W_])")
+_SHORTEST_SPELT, _SHORTEST_JOINED = 4, 6  # letters of "a n n a" and of "annarossi" that are no other word by chance
+_SHORTEST_CODE, _MOST_GROUPS = 4, 8  # digits of a code that is looked for however it is grouped; groups it may have
+_NEAR = 48  # characters around a word that tell whether it is a name
 _ENDINGS = ("s", "es")
 _DETERMINERS = frozenset(
     "a an the some any no such every each this that these those un une el la le der die das".split()
@@ -38,12 +42,24 @@ class KnownValues:
     def __init__(self, values: Iterable[PrivateValue], *, every_spelling: bool = False) -> None:
         self._by_first: dict[str, list[tuple[tuple[str, ...], PrivateValue]]] = {}
         self._numbers: dict[str, str] = {}
+        self._joined: dict[str, PrivateValue] = {}
+        self._codes: dict[str, PrivateValue] = {}
+        self._unspaced: list[PrivateValue] = []
         self._every = every_spelling
         for each in distinct(values):
             words = tuple(token.word for token in tokens(each.value))
             if not words:
                 continue
             self._by_first.setdefault(words[0], []).append((words, each))
+            joined = "".join(words)
+            if len(joined) >= _SHORTEST_SPELT:
+                self._joined[joined] = each
+            if len(words) > 1 and len(joined) >= _SHORTEST_JOINED:
+                self._by_first.setdefault(joined, []).append(((joined,), each))  # "annarossi"
+            if sum(c.isdigit() for c in joined) >= _SHORTEST_CODE:
+                self._codes[joined] = each
+            if UNSPACED.fullmatch(each.value):
+                self._unspaced.append(each)
             digits = re.sub(r"\D", "", each.value)
             if len(digits) >= 5 and sum(c.isalpha() for c in each.value) <= 1:
                 self._numbers[digits] = each.kind
@@ -66,12 +82,40 @@ class KnownValues:
                                 token.start, there[last].end, value.kind, text[token.start : there[last].end], True
                             )
                         )
+        found += [*self._grouped(text, there), *self._spaced(text)]
+        for value in self._unspaced:
+            places = (m.span() for m in re.finditer(re.escape(value.value), text))
+            found += [Finding(start, end, value.kind, text[start:end], True) for start, end in places]
         for run in _DIGITS.finditer(text):
             digits = re.sub(r"\D", "", run[0])
             kind = self._numbers.get(digits) or (self._numbers.get(digits[-9:]) if len(digits) >= 9 else None)
             if kind:
                 found.append(Finding(run.start(), run.end(), kind, run[0], True))
         return found
+
+    def _grouped(self, text: str, there: Sequence[Token]) -> Iterator[Finding]:
+        """Codes whose letters and digits are grouped in another way than they were told: "D253 8543"."""
+        for i, token in enumerate(there if self._codes else ()):
+            joined, end = "", token.start
+            for last in there[i : i + _MOST_GROUPS]:
+                if joined and not _GAP.fullmatch(text, end, last.start):
+                    break
+                joined, end = joined + last.word, last.end
+                if value := self._codes.get(joined):
+                    yield Finding(token.start, end, value.kind, text[token.start : end], True)
+
+    def _spaced(self, text: str) -> Iterator[Finding]:
+        """Values spelt out: "A n n a", "a-n-n-a"."""
+        for run in _SPACED.finditer(text):
+            letters = tokens(run[0])
+            spelt = "".join(letter.word for letter in letters)
+            if len(spelt) != len(letters):
+                continue
+            for size in range(len(spelt), _SHORTEST_SPELT - 1, -1):
+                for at in range(len(spelt) - size + 1):
+                    if value := self._joined.get(spelt[at : at + size]):
+                        start, end = run.start() + letters[at].start, run.start() + letters[at + size - 1].end
+                        yield Finding(start, end, value.kind, text[start:end], True)
 
     @staticmethod
     def _match(text: str, there: Sequence[Token], i: int, words: tuple[str, ...]) -> int | None:
@@ -100,7 +144,7 @@ def _is_meant(text: str, there: Sequence[Token], i: int, last: int, value: Priva
         return True
     token = there[i]
     written = text[token.start : token.end]
-    after = text[token.end :]
+    after = text[token.end : token.end + _NEAR]
     next_word = there[i + 1] if i + 1 < len(there) else None
     beside = next_word is not None and re.fullmatch(r"(?:['’]s?)?\s+", text[token.end : next_word.start]) is not None
     if value.kind == "person":
@@ -144,8 +188,14 @@ def _is_meant(text: str, there: Sequence[Token], i: int, last: int, value: Priva
             return False
         if next_word is not None and beside and re.match(r"\d", next_word.word):
             return False
-    if _SENTENCE_START.search(text[: token.start]) and next_word is not None:
-        following = text[next_word.start :].split(maxsplit=1)[0].lower().replace("’", "'").strip(".,!?;:")
+    if _SENTENCE_START.search(text[max(0, token.start - _NEAR) : token.start]) and next_word is not None:
+        following = (
+            text[next_word.start : next_word.start + _NEAR]
+            .split(maxsplit=1)[0]
+            .lower()
+            .replace("’", "'")
+            .strip(".,!?;:")
+        )
         if beside and following in AFTER_A_WORD:
             return False  # "May I", "Will the", "Hope you"
     return True
