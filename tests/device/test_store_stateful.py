@@ -88,6 +88,7 @@ class Remembering(RuleBasedStateMachine):
         self.home = Home(self.folder / "home0")
         self.messages: dict[int, str] = {}
         self.facts: dict[int, tuple[str, int | None, int | None]] = {}  # text, source, what took its place
+        self.ended: set[int] = set()  # a fact stays ended also when what took its place is forgotten
         self.forgotten: set[str] = set()
         self.count = 0
 
@@ -122,12 +123,13 @@ class Remembering(RuleBasedStateMachine):
     @precondition(lambda self: len(self.facts) > 1)
     @rule(data=st.data())
     def supersede(self, data: st.DataObject) -> None:
-        open_facts = [id for id, fact in self.facts.items() if fact[2] is None]
+        open_facts = [id for id in self.facts if id not in self.ended]
         if len(open_facts) < 2:
             return
         old, new = sorted(data.draw(st.lists(st.sampled_from(open_facts), min_size=2, max_size=2, unique=True)))
         self.memory.facts.end(old, at=DAY + timedelta(days=1), superseded_by=new, reason="")
         self.facts[old] = (*self.facts[old][:2], new)
+        self.ended.add(old)
 
     @precondition(lambda self: self.messages)
     @rule(data=st.data())
@@ -193,6 +195,8 @@ class Remembering(RuleBasedStateMachine):
         assert {row["id"]: row["text"] for row in store.rows("SELECT id, text FROM messages")} == self.messages
         rows = store.tuples("SELECT id, text, source_id, superseded_by FROM facts")
         assert {id: tuple(rest) for id, *rest in rows} == self.facts
+        ended = {row[0] for row in store.tuples("SELECT id FROM facts WHERE valid_to IS NOT NULL")}
+        assert ended == self.ended & self.facts.keys()
         assert int(self.memory._index.rows("message").live.sum()) == len(self.messages)
         assert all(self.memory.is_forgotten(text, said_at=DAY) for text in self.forgotten)
 
