@@ -1,6 +1,6 @@
 """Write a GGUF model with random weights of a real shape, a real vocabulary and a real chat template.
 
-    python scripts/make_random_model.py qwen2-0.5b model.gguf
+    python scripts/make_random_model.py qwen2-0.5b model.gguf [--type q4_0]
 
 It talks nonsense, but loads, tokenises, streams and costs time and memory exactly like the real one: enough to
 measure the runtime on any machine, offline once llama-cpp-python's source distribution has been fetched.
@@ -34,14 +34,16 @@ class Shape:
     context: int
 
 
+KINDS = {"q8_0": (32, 73), "q4_0": (16, 4.6)}
+"""Bytes of the numbers in a block, and their standard deviation when they are random."""
 SHAPES = {
     "qwen2-0.5b": Shape(layers=24, width=896, heads=14, kv_heads=2, feed_forward=4864, context=32768),
     "tiny": Shape(layers=2, width=64, heads=4, kv_heads=2, feed_forward=128, context=2048),
 }
 
 
-def write(shape: Shape, path: Path, *, seed: int = 0) -> None:
-    """Write a Qwen2 model of ``shape`` in Q8_0, tied embeddings; the same seed gives the same bytes."""
+def write(shape: Shape, path: Path, *, seed: int = 0, kind: str = "q8_0") -> None:
+    """Write a Qwen2 model of ``shape``, tied embeddings; the same seed gives the same bytes."""
     random = np.random.default_rng(seed)
     vocabulary = gguf.GGUFReader(llama_cpp_source.vocabulary("qwen2"))
     template = (llama_cpp_source.llama_cpp() / "models/templates/Qwen-Qwen2.5-7B-Instruct.jinja").read_text("utf-8")
@@ -56,12 +58,13 @@ def write(shape: Shape, path: Path, *, seed: int = 0) -> None:
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_rope_freq_base(1e6)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind.upper()}"])
     tokens = _copy_vocabulary(vocabulary, writer)
     writer.add_chat_template(template)
 
     def matrix(name: str, rows: int, columns: int) -> None:
-        writer.add_tensor(name, _q8_0(random, rows, columns), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        raw_type = gguf.GGMLQuantizationType[kind.upper()]
+        writer.add_tensor(name, _blocks(random, rows, columns, *KINDS[kind]), raw_dtype=raw_type)
 
     def vector(name: str, size: int, value: float) -> None:
         writer.add_tensor(name, np.full(size, value, np.float32))
@@ -96,12 +99,12 @@ def _copy_vocabulary(source: gguf.GGUFReader, writer: gguf.GGUFWriter) -> int:
     return len(source.fields[gguf.Keys.Tokenizer.LIST].data)
 
 
-def _q8_0(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """Random Q8_0 blocks (a half-precision scale and 32 signed bytes), standard deviation about 0.02."""
+def _blocks(random: np.random.Generator, rows: int, columns: int, size: int, spread: float) -> np.ndarray:
+    """Random blocks (a half-precision scale, then 32 whole numbers), standard deviation about 0.02."""
     blocks = rows * columns // _BLOCK
-    data = np.empty((blocks, 2 + _BLOCK), np.uint8)
-    data[:, :2] = np.frombuffer(np.float16(0.02 / 73).tobytes(), np.uint8)
-    data[:, 2:] = random.integers(0, 256, (blocks, _BLOCK), np.uint8)
+    data = np.empty((blocks, 2 + size), np.uint8)
+    data[:, :2] = np.frombuffer(np.float16(0.02 / spread).tobytes(), np.uint8)
+    data[:, 2:] = random.integers(0, 256, (blocks, size), np.uint8)
     return data.reshape(rows, -1)
 
 
@@ -110,6 +113,7 @@ if __name__ == "__main__":
     parser.add_argument("shape", choices=sorted(SHAPES))
     parser.add_argument("path", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--type", choices=sorted(KINDS), default="q8_0")
     arguments = parser.parse_args()
-    write(SHAPES[arguments.shape], arguments.path, seed=arguments.seed)
+    write(SHAPES[arguments.shape], arguments.path, seed=arguments.seed, kind=arguments.type)
     print(f"{arguments.path}: {arguments.path.stat().st_size / 1e6:.0f} MB")

@@ -20,7 +20,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "bench-out"
-BENCHES = ("startup", "runtime", "recall")
+BENCHES = ("startup", "runtime", "recall", "learning")
 
 
 def run(name: str) -> list[dict[str, Any]]:

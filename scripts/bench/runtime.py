@@ -83,12 +83,19 @@ def llama_bench() -> Path:
     return program
 
 
-def real_shape() -> ModelSpec:
+def real_shape(kind: str = "q8_0") -> ModelSpec:
     """Random weights of Qwen2-0.5B's shape, made once."""
-    path = llama_cpp_source.cache_folder() / "qwen2-0.5b-random.gguf"
+    suffix = "" if kind == "q8_0" else f"-{kind}"
+    path = llama_cpp_source.cache_folder() / f"qwen2-0.5b-random{suffix}.gguf"
     if not path.exists():
-        make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path)
-    return replace(built_in(), name="0.5B shape", path=path, context=4096, sampling=Sampling(temperature=0.8))
+        make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path, kind=kind)
+    return replace(
+        built_in(),
+        name=f"0.5B shape{suffix.replace('-', ' ')}",
+        path=path,
+        context=4096,
+        sampling=Sampling(temperature=0.8),
+    )
 
 
 def built_in() -> ModelSpec:

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-_KV_BYTES, _KV_SHARE = 8 << 20, 0.03
+_KV_BYTES, _KV_SHARE = 10 << 20, 0.03
 """Keys and values take so many bytes, or this share of the model's file where that is more."""
-_LOGITS_BYTES = 16 << 20
+_LOGITS_BYTES = 40 << 20
 """Logits of one decode: llama.cpp holds them twice."""
-_FEWEST, _MOST = 32, 128
-"""Tokens of one decode: fewer leave the processor waiting for the weights, more gain nothing."""
-_PROMPTS, _BRANCHES = 128, 96
-"""Sequences for prompts, and for answers of one decode: llama.cpp has 256 at most."""
+_FEWEST, _MOST = 64, 128
+"""Tokens of one decode: flash attention takes those of fewer than 64 one by one, 1.46 times the work at 32 on the
+built-in model; more than 128 gain nothing."""
+_PROMPTS, _BRANCHES = 128, 64
+"""Sequences for prompts, and for answers of one decode: llama.cpp has 256 at most, and keeps logits for each."""
 _SPARE = 64
 """Cells beyond the longest example alone, for a soft prompt."""
 _BLOCK = 16
@@ -156,8 +157,9 @@ class Scorer:
 
         model = self._main.model
         batch = max(_FEWEST, min(_MOST, _LOGITS_BYTES // (4 * model.size)))
-        prompts = min(_PROMPTS, len(set(map(id, self._prompts))))
-        sequences = prompts + min(_BRANCHES, len(self._answers) + 1)
+        # llama.cpp ends the process (an assertion) where a context has more sequences than tokens of a decode
+        prompts = min(_PROMPTS, batch * 5 // 8, len(set(map(id, self._prompts))))
+        sequences = min(batch, prompts + min(_BRANCHES, len(self._answers) + 1))
         self._engine = Engine(
             model,
             cells=self._cells(batch),

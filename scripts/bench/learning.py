@@ -1,0 +1,218 @@
+"""What a step of learning costs (DESIGN 12): against the decodes it needs, the usual way, and the memory of a chat.
+
+    python scripts/bench/learning.py [--json] [--model built-in|q8_0|q4_0] [--rounds N]
+
+A step is two evaluations of four answers of 32 tokens behind prompts of 192, which have nothing in common, with a
+steering vector and with its opposite. It is held against two bare ``llama_decode`` calls, each of all 128 tokens with
+all logits, nothing read; and against the usual way: prompts and answers decoded whole, under the adapter, for each of
+the two. All with one thread and in turns; what counts is the processor's time, into which other programs hardly come,
+and of each the best of the rounds. Memory is the peak of two processes, one of which has only chatted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from runtime import SYSTEM, built_in, real_shape, row, say, words
+
+from mnemon.runtime.adapters import Activation, Lora, Loras, Steering
+from mnemon.runtime.catalog import ModelSpec
+from mnemon.runtime.chat_model import ChatMessage
+from mnemon.runtime.engine import Engine
+from mnemon.runtime.scoring import Scorer
+from mnemon.runtime.together import Together
+from mnemon.runtime.vocabulary import Model
+from mnemon.runtime.worker import LocalModel
+from mnemon.settings import ModelSettings
+
+STEP, USUAL, MEMORY, TURN = 1.05, 0.25, 1.10, 1.2
+EXAMPLES, PROMPT, ANSWER = 4, 192, 32
+EPS = 0.05
+
+
+def examples() -> list[tuple[list[int], list[int]]]:
+    """Tokens of prompts and answers."""
+    random = np.random.default_rng(0)
+
+    def tokens(count: int) -> list[int]:
+        return [int(t) for t in random.integers(300, 8000, count)]
+
+    return [(tokens(PROMPT), tokens(ANSWER)) for _ in range(EXAMPLES)]
+
+
+def steering(model: Model, seed: int) -> Steering:
+    """A random direction."""
+    return Steering(np.random.default_rng(seed).normal(size=model.steering_shape).astype(np.float32))
+
+
+def lora(model: Model, seed: int) -> Lora:
+    """Random numbers for the queries of every block, rank 8."""
+    random = np.random.default_rng(seed)
+
+    def numbers(*shape: int) -> np.ndarray:
+        return random.normal(size=shape).astype(np.float32) / 10
+
+    sizes = {name: size for name, size in model.matrices.items() if "attn_q.weight" in name}
+    return Lora({name: (numbers(8, a), numbers(b, 8)) for name, (a, b) in sizes.items()}, 8.0)
+
+
+def spent(work: Callable[[], object]) -> float:
+    """Seconds of the processor."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def steps(spec: ModelSpec, rounds: int) -> list[dict[str, Any]]:
+    """A step against the bare decodes, and against the usual way."""
+    given = examples()
+    with LocalModel.load(spec, ModelSettings(threads=1)) as local:
+        model = local.model
+        sequences = 2 * EXAMPLES
+        with (
+            Engine(model, cells=EXAMPLES * (PROMPT + ANSWER), sequences=sequences, threads=1, batch=128) as bare,
+            Engine(model, cells=EXAMPLES * (PROMPT + ANSWER), sequences=EXAMPLES, threads=1, batch=512) as usual,
+            Scorer(local._owner, local._engine, local._loras, given) as scorer,
+        ):
+            together, activation = Together(bare, sequences), Activation(usual, Loras(model))
+            for i, (prompt, _) in enumerate(given):
+                bare.decode(i, prompt[:-1])
+
+            def two_decodes() -> None:
+                for _ in range(2):
+                    together.decode([(EXAMPLES + i, [p[-1], *a[:-1]]) for i, (p, a) in enumerate(given)])
+                    for i in range(EXAMPLES):
+                        bare.copy(i, EXAMPLES + i, PROMPT - 1)
+
+            def usual_way(adapter: Steering) -> None:
+                for sign in (1.0, -1.0):
+                    activation.use(((adapter, sign * EPS),))
+                    for i, (prompt, answer) in enumerate(given):
+                        usual.drop(i)
+                        usual.decode(i, prompt[:-1])
+                        usual._decode(i, [prompt[-1], *answer[:-1]], all_logits=True, last=True)
+
+            def step(adapter: Steering | Lora) -> None:
+                scorer.scores([(adapter, EPS)])
+                scorer.scores([(adapter, -EPS)])
+
+            for i in range(EXAMPLES):
+                bare.copy(i, EXAMPLES + i, PROMPT - 1)
+            scorer.scores(())
+            times: list[list[float]] = [[], [], [], []]
+            for seed in range(rounds):
+                vector, matrices = steering(model, seed), lora(model, seed)
+                for i, work in enumerate((two_decodes, partial(step, vector), partial(step, matrices))):
+                    times[i].append(spent(work))
+                if seed < max(1, rounds // 3):
+                    times[3].append(spent(partial(usual_way, vector)))
+    decodes, steered, changed, whole = map(min, times)
+    name = f"{spec.name}: a step of learning, {steered:.3f} s of one core"
+    over, share = steered / decodes, steered / whole
+    return [
+        row(f"{name}, against its two decodes, {decodes:.3f} s", over, f"≤ {STEP}", over <= STEP),
+        row(
+            f"{spec.name}: the same with a LoRA of rank 8, loaded in the step, {changed:.3f} s",
+            changed / decodes,
+            "—",
+            True,
+        ),
+        row(f"{name}, against the usual way, {whole:.3f} s", share, f"≤ {USUAL}", share <= USUAL),
+    ]
+
+
+def chat(spec: ModelSpec, *, learn: bool) -> float:
+    """Peak resident memory in MB of this process, which has chatted, and perhaps learned."""
+    with LocalModel.load(spec, ModelSettings(threads=1)) as model:
+        say(model, [SYSTEM, ChatMessage("user", words(model, 600))], 8)
+        if learn:
+            with Scorer(model._owner, model._engine, model._loras, examples()) as scorer:
+                for seed in range(2):
+                    scorer.scores([(steering(model.model, seed), EPS)])
+    status = Path("/proc/self/status").read_text("ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def memory(which: str, name: str) -> dict[str, Any]:
+    """The peak of a process that has learned against that of one that has only chatted."""
+    peaks = []
+    for what in ("chat", "learn"):
+        command = [sys.executable, __file__, "--model", which, "--peak", what]
+        peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+    a, b = peaks
+    return row(
+        f"{name}: peak memory of learning, {b:.0f} MB, against chatting, {a:.0f} MB",
+        b / a,
+        f"≤ {MEMORY}",
+        b / a <= MEMORY,
+    )
+
+
+def turns(spec: ModelSpec, rounds: int) -> dict[str, Any]:
+    """First token of a turn while answers are scored all the time against one without, medians."""
+    with LocalModel.load(spec, ModelSettings(threads=1)) as model:
+        messages = [SYSTEM, ChatMessage("user", words(model, 100))]
+        with Scorer(model._owner, model._engine, model._loras, examples()) as scorer:
+            learning, over = threading.Event(), threading.Event()
+
+            def learn() -> None:
+                vector = steering(model.model, 0)
+                while not over.is_set():
+                    if learning.wait(0.05):
+                        scorer.scores([(vector, EPS)])
+
+            thread = threading.Thread(target=learn)
+            thread.start()
+            times: dict[bool, list[float]] = {False: [], True: []}
+            for _ in range(rounds):
+                for busy in (False, True):
+                    (learning.set if busy else learning.clear)()
+                    model.loglikelihood([SYSTEM], "Yes.")  # what was begun before is over; or the scorer is at work
+                    time.sleep(0.1)
+                    times[busy].append(say(model, messages, 2).first_token_ms)
+            learning.clear()
+            over.set()
+            thread.join()
+    a, b = statistics.median(times[True]), statistics.median(times[False])
+    told = f"{spec.name}: first token of a turn during learning, {a:.0f} ms, against one without, {b:.0f} ms"
+    return row(told, a / b, f"≤ {TURN}", a / b <= TURN)
+
+
+def main() -> None:
+    """Print the rows, as text or with ``--json`` as one document."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--model", choices=("built-in", "q8_0", "q4_0"))
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--peak", choices=("chat", "learn"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    rows = []
+    for which in (arguments.model,) if arguments.model else ("built-in", "q8_0", "q4_0"):
+        spec = built_in() if which == "built-in" else real_shape(which)
+        if arguments.peak:
+            print(chat(spec, learn=arguments.peak == "learn"))
+            return
+        rounds = arguments.rounds * (3 if which == "built-in" else 1)
+        rows += [*steps(spec, rounds), memory(which, spec.name), turns(spec, rounds)]
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for one in rows:
+        print(f"{one['what']}: {one['value']} {one['unit']} (bar {one['bar']}){'' if one['ok'] else '  MISSED'}")
+
+
+if __name__ == "__main__":
+    main()
