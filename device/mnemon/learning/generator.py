@@ -55,7 +55,7 @@ class Stream:
         import numpy as np
 
         bits = np.unpackbits(np.frombuffer(self.bytes(-(-size // 8)), np.uint8), count=size, bitorder="little")
-        return bits * 2.0 - 1.0
+        return bits.astype(np.float64) * 2.0 - 1.0
 
     def below(self, bound: int) -> int:
         """A whole number in [0, ``bound``), all equally likely; ``bound`` is at most 2**63."""
