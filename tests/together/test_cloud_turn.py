@@ -109,7 +109,7 @@ def test_what_nobody_allowed_does_not_leave(mnemon: Assistant, cloud: RealCloud)
     said = say(mnemon, HARD, allow=False)
     assert said.words == "From here."
     assert said.answer.route == "local"
-    assert "kept the question on this device" in said.answer.note
+    assert "kept on this device" in said.answer.note
     assert mnemon.ask(HARD).text == "From here."  # a program that does not answer the question
     assert say(mnemon, HARD, "local").asked == []
     assert cloud.seen == left(mnemon) == []

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mnemon.settings import Settings
     from mnemon.sync.client import CloudClient
 
-ASKED_FOR: Final = "you asked for the cloud"
+ASKED_FOR: Final = "You asked for the cloud."
 _LEANING_WORDS: Final = 15
 """A longer question that says "it" or "there" most likely says itself what it means by that."""
 _ABOUT: Final = 3
@@ -202,7 +202,7 @@ class CloudAnswers:
             yield consent
             allowed = consent.allowed
         if allowed is None:
-            raise NotAllowedError("You kept the question on this device.")
+            raise NotAllowedError("The question was kept on this device.")
         parcel = Parcel.of(allowed)
         if no_line is not None:
             raise self._waits(question, parcel, no_line)

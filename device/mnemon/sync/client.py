@@ -339,6 +339,8 @@ class Hearing:
                 if self.finished is not None:
                     return
             except grpc.RpcError as error:
+                if self.finished is not None:
+                    return
                 refusal, cause = refusals.read(error), error
             except UnreachableError:
                 if not self._sent or attempt + 1 == TRIES:  # nobody waits for a line that was never there
@@ -375,7 +377,6 @@ class Hearing:
                     case "finished":
                         yield from self._beyond(heard, whole=True)
                         self.finished = _finished(response.finished)
-                        return
         finally:
             call.cancel()  # does nothing to a call that is over
 

@@ -18,6 +18,8 @@ def every(app: MnemonApp) -> Iterator[SystemCommand]:
     yield SystemCommand("Temporary chat", "Start a chat of which nothing is kept", chat.action_temporary)
     yield SystemCommand("Conversations", "Search, resume, rename or forget a conversation", chat.action_conversations)
     yield SystemCommand("Answer again", "Another answer to the same question, or retry", chat.action_regenerate)
+    yield SystemCommand("Ask the cloud", "Have the bigger model answer this", chat.action_ask_cloud)
+    yield SystemCommand("That was fine", "Questions like this one stay on this device", chat.action_fine)
     yield SystemCommand("Edit and resend", "Rewrite your last or selected message", chat.action_edit_question)
     yield SystemCommand("Version before", "Show the version before (2/3)", lambda: chat.action_sibling(-1))
     yield SystemCommand("Version after", "Show the version after (2/3)", lambda: chat.action_sibling(1))

@@ -10,7 +10,7 @@ from mnemon.memory.records import Message
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
     from mnemon.chat import Chat
-    from mnemon.turns import Turn
+    from mnemon.turns import Turn, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,10 @@ class OpenConversation:
         self.unanswered = None
         return self._open().retry()
 
-    def regenerate(self, answer_id: int) -> Turn:
+    def regenerate(self, answer_id: int, where: Where = "auto") -> Turn:
         """Another answer to the same question."""
         self.unanswered = None
-        return self._open().regenerate(answer_id)
+        return self._open().regenerate(answer_id, where)
 
     def edit(self, message_id: int, text: str) -> Turn:
         """The same message in other words."""

@@ -38,7 +38,7 @@ class Command:
 def _classes() -> dict[str, tuple[type[DOMNode], ...]]:
     """Every class with bindings, by scope."""
     from mnemon.terminal.app import MnemonApp
-    from mnemon.terminal.screens import chat, conversations, dialogs, help, models, profile
+    from mnemon.terminal.screens import chat, consent, conversations, dialogs, help, models, profile
     from mnemon.terminal.widgets.composer import Composer
     from mnemon.terminal.widgets.memory_panel import MemoryPanel
     from mnemon.terminal.widgets.message_view import MessageView
@@ -53,7 +53,7 @@ def _classes() -> dict[str, tuple[type[DOMNode], ...]]:
         "profile": (profile.ProfileScreen,),
         "models": (models.ModelsScreen,),
         "help": (help.HelpScreen,),
-        "dialogs": (dialogs.Confirm, dialogs.Ask, dialogs.Rewrite),
+        "dialogs": (dialogs.Confirm, dialogs.Ask, dialogs.Rewrite, consent.Consent),
     }
 
 

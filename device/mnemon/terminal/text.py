@@ -7,13 +7,14 @@ from datetime import datetime
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-ROUTES = {"local": "said", "quoted": "quoted", "unknown": "not known"}
+ROUTES = {"local": "said", "quoted": "quoted", "unknown": "not known", "cloud": "cloud"}
 """How an answer came about, in the words the app uses."""
 
 ROUTE_SENTENCES = {
     "local": "Said by the model, in its own words.",
     "quoted": "Quoted: these are your own words.",
     "unknown": "Not known: nothing near enough was found.",
+    "cloud": "From the cloud: a bigger model's words.",
 }
 
 

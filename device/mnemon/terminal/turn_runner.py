@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from mnemon.turns import ConsentAsked
+
 if TYPE_CHECKING:
     from mnemon.turns import Turn, TurnEvent
 
@@ -28,6 +30,18 @@ class TurnRunner:
             self.runner = runner
             self.event = event
 
+    class Asked(Message):
+        """Words would leave: the turn waits until :meth:`settle` is called."""
+
+        def __init__(self, runner: TurnRunner, consent: ConsentAsked) -> None:
+            super().__init__()
+            self.runner = runner
+            self.consent = consent
+
+        def settle(self) -> None:
+            """Let the turn go on, with what was allowed by now."""
+            self.runner._settled.set()
+
     class Ended(Message):
         """The turn is over; ``error`` says why when it failed."""
 
@@ -42,6 +56,7 @@ class TurnRunner:
         self._turn: Turn | None = None
         self._stopping = False
         self._lock = threading.Lock()
+        self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mnemon-turn", daemon=True)
 
     def start(self) -> None:
@@ -55,6 +70,7 @@ class TurnRunner:
             turn = self._turn
         if turn is not None:
             turn.stop()
+        self._settled.set()
 
     def join(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds for the end; True when it has come."""
@@ -73,7 +89,17 @@ class TurnRunner:
                 if stopping:
                     turn.stop()
                 for event in turn:
-                    self._post(self.Progress(self, event))
+                    if isinstance(event, ConsentAsked):
+                        self._wait_for_word(event)
+                    else:
+                        self._post(self.Progress(self, event))
         except Exception as failure:  # noqa: BLE001 - whatever it is, the owner gets the text and the input back
             error = failure
         self._post(self.Ended(self, error))
+
+    def _wait_for_word(self, consent: ConsentAsked) -> None:
+        self._settled.clear()
+        with self._lock:
+            stopping = self._stopping
+        if not stopping and self._post(self.Asked(self, consent)):
+            self._settled.wait()

@@ -42,6 +42,8 @@ class ChatScreen(MemoryScreen):
         Binding("f5", "models", "Models", id="chat.models", show=False),
         Binding("f6", "raw", "Markdown or raw text", id="chat.raw", show=False, priority=True),
         Binding("ctrl+r", "regenerate", "Answer again", id="chat.regenerate", show=False),
+        Binding("alt+c", "ask_cloud", "Ask the cloud for this answer", id="chat.ask-cloud", show=False),
+        Binding("alt+f", "fine", "That was fine: such questions stay here", id="chat.fine", show=False),
         Binding("f7", "edit_question", "Edit the question and resend", id="chat.edit", show=False, priority=True),
         Binding("f8", "copy_message", "Copy the message", id="chat.copy", show=False),
         Binding("f9", "copy_code", "Copy a code block (again: the one before)", id="chat.copy-code", show=False),

@@ -9,6 +9,7 @@ from textual.widgets import OptionList
 
 from mnemon.terminal import memory_view
 from mnemon.terminal.conversation import OpenConversation
+from mnemon.terminal.screens.chat_cloud import CloudScreen
 from mnemon.terminal.screens.chat_turns import TurnScreen
 from mnemon.terminal.screens.dialogs import Ask, Choose, Confirm
 from mnemon.terminal.text import one_line
@@ -23,7 +24,7 @@ _SHOWN = 8
 """Lines of a preview in a dialog."""
 
 
-class MemoryScreen(TurnScreen):
+class MemoryScreen(CloudScreen):
     """What the chat screen does about memory: the panel follows the answer that is looked at."""
 
     def __init__(self, assistant: Assistant) -> None:

@@ -100,7 +100,7 @@ class TurnScreen(Connected, Screen[None]):
         self.conversation = conversation
         self.set_class(conversation.temporary, "-temporary")
         self.status.temporary = conversation.temporary
-        self.status.route = ""
+        self.status.route = self.status.reason = ""
         self.status.dropped = 0
         await self.transcript.show(branch, temporary=conversation.temporary)
         self.composer.set_history(sent)
@@ -189,6 +189,7 @@ class TurnScreen(Connected, Screen[None]):
     def _show_figures(self, answer: Answer) -> None:
         status = self.status
         status.route = ROUTES.get(answer.route, "")
+        status.reason = answer.reason if answer.route == "cloud" else ""
         report = answer.report
         status.speed = report.tokens_per_second if report else 0.0
         if report is not None:

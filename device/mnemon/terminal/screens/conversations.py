@@ -63,7 +63,8 @@ class ConversationsScreen(Connected, ModalScreen[int | None]):
             found = await self.blocking(messages.conversations, matching=words.strip(), limit=SHOWN)
             self._found = [one for one in found if one.messages]
             options = self.query_one(OptionList)
-            options.set_options([Option(_line(found), id=str(found.id)) for found in self._found])
+            new = await self.blocking(self._newly_answered)
+            options.set_options([Option(_line(one, new=one.id in new), id=str(one.id)) for one in self._found])
             if self._found:
                 options.highlighted = 0
             else:
@@ -110,13 +111,18 @@ class ConversationsScreen(Connected, ModalScreen[int | None]):
         """Back to the chat."""
         self.dismiss(None)
 
+    def _newly_answered(self) -> set[int]:
+        news = [one.question_id for one in self.assistant.cloud.outbox.news()]
+        return {message.conversation_id for message in self.assistant.memory.messages.many(news).values()}
+
     def _highlighted(self) -> Conversation | None:
         at = self.query_one(OptionList).highlighted
         return self._found[at] if at is not None and at < len(self._found) else None
 
 
-def _line(found: Conversation) -> Text:
+def _line(found: Conversation, *, new: bool) -> Text:
     line = Text(one_line(found.title or "Untitled", 200), style="bold", no_wrap=True, overflow="ellipsis")
     count = f"{found.messages} {'message' if found.messages == 1 else 'messages'}"
     origin = "" if found.origin == "mnemon" else f" · from {found.origin}"
-    return line.append(f"\n  {day_and_time(found.updated_at)} · {count}{origin}", style="not bold")
+    mark = " · new: from the cloud" if new else ""
+    return line.append(f"\n  {day_and_time(found.updated_at)} · {count}{origin}{mark}", style="not bold")

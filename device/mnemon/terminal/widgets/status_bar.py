@@ -27,6 +27,8 @@ class StatusBar(Widget):
     """Tokens the window holds."""
     route: reactive[str] = reactive("")
     """How the last answer came about: said, quoted, not known."""
+    reason: reactive[str] = reactive("")
+    """Why it came about like that."""
     dropped: reactive[int] = reactive(0)
     """Oldest messages that left the window."""
     temporary: reactive[bool] = reactive(False)
@@ -47,6 +49,8 @@ class StatusBar(Widget):
             parts.append((5, f"{self.context_used}/{self.context_size}"))
         if self.speed:
             parts.append((6, f"{self.speed:.0f} tok/s"))
+        if self.reason:
+            parts.append((7, self.reason))
         return [part for part in parts if part[1]]
 
     def render(self) -> Text:
