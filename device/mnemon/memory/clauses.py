@@ -139,6 +139,20 @@ _MARKUP = re.compile(r"\[(?P<tag>[a-z]+)\](?P<words>[^\[\]]*)\[/(?P=tag)?\]")
 _TOGETHER = re.compile(r"^((?:my|our) [\w-]+(?: [A-Z]\w+)?|me|[A-Z]\w+),? and (?:I|me)\b(?= (?!am\b))", re.IGNORECASE)
 
 
+# What people ask a helper for: it may name a thing or a day, but tells little of the one who asks.
+_WANTS_DONE = re.compile(
+    r"\b(?:i (?:want|need|wish) (?:to (?:find|book|know|see|hear|watch|listen|reserve|buy|get|make|go|rent|schedule"
+    r"|look|check|order|eat|play|transfer|add)|an?|some|the|you|another|tickets?)"
+    r"|i(?:['’]d| would) (?:like|prefer|love)|i(?:['’]m| am) (?:looking|searching|trying) (?:for|to)"
+    r"|i['’]ll (?:take|have)|please|(?:can|could|would|will) you|let['’]s|let us|how about|what about|are there"
+    r"|is there|do you)\b"
+    r"|^(?:(?:yes|yeah|no|ok|okay|sure|great|thanks|and|also|then)\W+)*(?:find|book|show|add|make|give|tell|play"
+    r"|search|look|get|reserve|schedule|check|list|name|write|explain|describe|set|send|call|transfer|buy|order"
+    r"|help|suggest|recommend|classify|summari[sz]e|true or false|define)\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
     """One statement.
@@ -157,6 +171,17 @@ class Clause:
 def sentences(text: str) -> list[str]:
     """The sentences of a message that state something: no questions, requests, suppositions, quotations or code."""
     return [sentence for sentence in _split(text) if _states(sentence)]
+
+
+def wants_done(text: str) -> bool:
+    """Does it want something done or known, or state nothing at all?
+
+    Such a message still tells a little and is found; of 40 told facts none is one, of what people say to an assistant
+    that books and plays things 41 % are. A request to keep something in mind is a statement.
+    """
+    if _ASKED_TO_KEEP.match(text):
+        return False
+    return bool(_WANTS_DONE.search(text)) or not sentences(text)
 
 
 def clauses(sentence: str) -> list[Clause]:

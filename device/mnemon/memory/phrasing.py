@@ -26,7 +26,6 @@ _TAG = re.compile(
     r"|ca|ai)n'?t\s\w+(?:\s\w+)?)\s*\?$",
     re.IGNORECASE,
 )
-_FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|we|us|our|ours)\b", re.IGNORECASE)
 
 
 def is_plain_question(text: str) -> bool:
@@ -39,11 +38,6 @@ def is_plain_question(text: str) -> bool:
         _ASKS.match(part) or _GREETING.match(part) or (part.endswith("?") and not _TAG.search(part))
         for part in sentences
     )
-
-
-def speaks_of_owner(question: str) -> bool:
-    """Does it say "I", "my" or "we"? Then the owner's own words are likelier to answer it."""
-    return bool(_FIRST_PERSON.search(question.replace("’", "'")))
 
 
 def telling_words(question: str) -> list[str]:

@@ -8,7 +8,6 @@ keys. The facts taken from a message are keys of their own that lead to it.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ import numpy as np
 from mnemon.memory import ranking
 from mnemon.memory.events import begins, day_of, relative, seen_from
 from mnemon.memory.index import ASSISTANT, OWNER, Index, Kind, Rows
-from mnemon.memory.phrasing import speaks_of_owner, telling_words, without_words
+from mnemon.memory.ordering import tellings_first, without_repeats
+from mnemon.memory.phrasing import telling_words, without_words
 from mnemon.memory.ranking import Asked, Weights
 from mnemon.memory.records import Fact, Message, Recalled, Source
 from mnemon.memory.shortlist import best, local_day, short_list
@@ -38,8 +38,6 @@ _EVENTS, _SURE, _SURE_WITH_WORDS, _ALL_WORDS, _AS_GOOD = 10, 0.45, 0.25, 0.99, 2
 # Of each kind (nearest by meaning, by words, by both), before what is said around them is added. Reading
 # the further keys of all of them is what a search costs most: half as much with 40 as with 120.
 _SHORT_LIST, _LONGEST_LIST = 40, 120
-
-_NOT_WORDS = re.compile(r"\W+")
 
 
 @dataclass(slots=True)
@@ -78,6 +76,9 @@ class Recall:
         self._facts = facts
         self._passages = passages
         self.weights = weights or Weights()
+        # The speakers that each word of a name may mean, as far as they were read from the index.
+        self._who: dict[str, set[int]] = {}
+        self._speakers_read = 0
 
     def find(
         self,
@@ -134,7 +135,8 @@ class Recall:
             ]
         unwanted = set(exclude)
         ordered = sorted(recalled, key=lambda r: (-r.score, -int(r.id[1:])))
-        return _without_repeats([r for r in ordered if r.id not in unwanted and math.isfinite(r.score)])[:limit]
+        found_once = without_repeats([r for r in ordered if r.id not in unwanted and math.isfinite(r.score)])
+        return tellings_first(found_once, 0.0 if everything else self._weights(question, time).wants, limit)
 
     def weighed(self, question: str, *, at: datetime | None = None) -> tuple[list[str], np.ndarray]:
         """What the scores of the short list for ``question``, asked ``at`` that moment, are made of, for choosing
@@ -204,10 +206,12 @@ class Recall:
         asked = self._asked("message", rows, question)
         overlap = ranking.overlap(len(rows), asked)
         words = ranking.squashed(ranking.lexical(rows, asked))
-        places = short_list(rows, cosine, words, allowed, min(max(_SHORT_LIST, limit * 3), _LONGEST_LIST), time)
+        count = min(max(_SHORT_LIST, limit * 3), _LONGEST_LIST)
+        of_owner = not self._named(question)
+        places = short_list(rows, cosine, words, allowed, count, time, of_owner=of_owner)
         found = self._features(rows, places, question, meaning, cosine=cosine, words=words, asked=asked, time=time)
         total = np.full(len(rows), -np.inf, np.float32)
-        total[places] = ranking.score(found, self._weights(question))
+        total[places] = ranking.score(found, self._weights(question, time))
         return _Scored(total, cosine, overlap)
 
     def _features(
@@ -230,7 +234,7 @@ class Recall:
             words=words,
             asked=asked,
             keys=self._passages.cosines(rows.ids[places], exact, meaning),
-            speaks=self._speaks(rows, places, question, self._named(question)),
+            speaks=self._speaks(rows, places, self._named(question)),
             times=self._times(rows, places, time) if time else 0.0,
         )
 
@@ -246,15 +250,17 @@ class Recall:
         cosine = rows.vectors.cosines(meaning)
         asked = self._asked("fact", rows, question)
         overlap = ranking.overlap(len(rows), asked)
-        weights = self._weights(question)
+        weights = self._weights(question, None)
         total = (weights.sentence + weights.window) * cosine + weights.coverage * overlap
-        if speaks_of_owner(question):
+        if not self._named(question):
             total += np.float32(weights.speaker)
         np.copyto(total, -np.inf, where=~rows.live | (not shown))
         return _Scored(total, cosine, overlap)
 
-    def _weights(self, question: str) -> Weights:
-        return ranking.for_question(self.weights, names_a_speaker=bool(self._named(question)))
+    def _weights(self, question: str, time: AskedTime | None) -> Weights:
+        return ranking.for_question(
+            self.weights, names_a_speaker=bool(self._named(question)), names_a_time=bool(time and time.spans)
+        )
 
     def _asked(self, kind: Kind, rows: Rows, question: str) -> Asked:
         names = self._named(question)  # in a talk, a name is mostly said by the other one: "Hey Anna!"
@@ -262,20 +268,23 @@ class Recall:
         related = kind == "message" and self.weights.related > 0
         return ranking.look_up(self._index, kind, len(rows), words, related=related)
 
-    def _speaks(self, rows: Rows, places: np.ndarray, question: str, names: set[str]) -> np.ndarray:
+    def _speaks(self, rows: Rows, places: np.ndarray, names: set[str]) -> np.ndarray:
         if len(names) == 1:
             return np.isin(rows.speaker[places], self._speakers(names))
-        if speaks_of_owner(question):
+        if not names:
             return np.asarray(rows.role[places] == OWNER)
         return np.zeros(len(places), bool)
 
     def _named(self, question: str) -> set[str]:
         """The words of the question that name somebody who speaks in memory."""
-        asked = set(plain_words(question))
-        return {part for name in self._index.speakers for part in plain_words(name) if part in asked}
+        for number in range(self._speakers_read, len(self._index.speakers)):
+            for part in plain_words(self._index.speakers[number]):
+                self._who.setdefault(part, set()).add(number)
+        self._speakers_read = len(self._index.speakers)
+        return self._who.keys() & set(plain_words(question))
 
     def _speakers(self, names: set[str]) -> list[int]:
-        return [i for i, name in enumerate(self._index.speakers) if names & set(plain_words(name))]
+        return sorted(number for name in names for number in self._who[name])
 
     def _facts_by_id(self, ids: list[int]) -> list[Fact]:
         from mnemon.errors import NotFoundError
@@ -343,19 +352,6 @@ class Recall:
 
 def _holds(fact: Fact, moment: datetime) -> bool:
     return fact.valid_to is None or fact.valid_to > moment
-
-
-def _without_repeats(found: list[Recalled]) -> list[Recalled]:
-    """What was said twice in the same words is recalled once: the better placed, then the newer."""
-    seen: set[tuple[str, str]] = set()
-    kept = []
-    for memory in found:
-        speaker = memory.source.speaker if memory.source else ""
-        key = (speaker, _NOT_WORDS.sub(" ", memory.text).strip().casefold())
-        if key not in seen:
-            seen.add(key)
-            kept.append(memory)
-    return kept
 
 
 def _source(message: Message) -> Source:

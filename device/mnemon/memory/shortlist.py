@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from mnemon.memory.index import Rows
+from mnemon.memory.index import OWNER, Rows
 from mnemon.memory.records import to_ms
 from mnemon.memory.times import AskedTime
 
@@ -15,19 +15,31 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 def short_list(
-    rows: Rows, cosine: np.ndarray, words: np.ndarray, allowed: np.ndarray, count: int, time: AskedTime | None
+    rows: Rows,
+    cosine: np.ndarray,
+    words: np.ndarray,
+    allowed: np.ndarray,
+    count: int,
+    time: AskedTime | None,
+    *,
+    of_owner: bool = False,
 ) -> np.ndarray:
-    """Positions, in ascending order, of what is worth a closer look: the best by meaning, by words and by both (also
-    of those said at a time that is asked for), and what was said right before and after them, where the answer may
-    be."""
+    """Positions, in ascending order, of what is worth a closer look.
+
+    The best by meaning, by words and by both of those ``allowed``, also of those said at a time that is asked for
+    and, for a question about what the owner told, of the owner's; and what was said right before and after them,
+    where the answer may be. What is not allowed, such as a question, is only looked at for its neighbours.
+    """
     if len(rows) <= count * 4:
         return np.flatnonzero(allowed)
     both = 6 * cosine + words
-    found = [best(scores, count) for scores in (cosine, both)]
+    kept, near = np.where(allowed, both, -np.inf), np.where(allowed, cosine, -np.inf)
+    found = [best(near, count), best(kept, count), best(both, count)]
     found.append([place for place in best(words, count) if words[place] > 0])
+    if of_owner:
+        found.append(best(np.where(rows.role == OWNER, near, -np.inf), count))
     if time:
-        then = allowed & said_then(rows, time)
-        found.append(best(np.where(then, both, -np.inf), count))
+        found.append(best(np.where(said_then(rows, time), kept, -np.inf), count))
     places = np.array([place for each in found for place in each], np.int64)
     around = [rows.before[places], rows.after[places]]
     around.append(np.where(around[1] >= 0, rows.after[around[1]], -1))
