@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-STEPS = 500
+STEPS = 250
 RATE = 0.02
 DECAY = 2e-4
 

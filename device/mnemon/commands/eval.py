@@ -13,6 +13,7 @@ import click
 
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app
+from mnemon.commands.eval_learning import evaluate_learning
 from mnemon.commands.eval_memory import evaluate_memory
 from mnemon.errors import InputError
 
@@ -29,6 +30,7 @@ def evaluate() -> None:
     """Measure recall and answers on real data. Your own memory is not touched."""
 
 
+evaluate.add_command(evaluate_learning)
 evaluate.add_command(evaluate_memory)
 
 
@@ -104,6 +106,26 @@ def evaluate_privacy(path: Path, as_json: bool) -> None:
     from mnemon.evaluation import redaction
 
     _print_figures(redaction.run(path), as_json=as_json)
+
+
+@evaluate.command("routing")
+@path_option
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw quality over cost to this SVG file.")
+@output.json_option
+@pass_app
+def evaluate_routing(app: App, path: Path, plot: Path | None, as_json: bool) -> None:
+    """Questions labelled local or cloud: are they told apart, at what share of cloud calls, how fast?"""
+    from mnemon.evaluation import routing
+
+    figures = routing.run(
+        path / "routing.jsonl" if path.is_dir() else path, threshold=app.settings().routing.threshold
+    )
+    if plot is not None:
+        try:
+            plot.write_text(routing.chart(figures), "utf-8")
+        except OSError as error:
+            raise InputError(f"{plot} cannot be written: {error}.", hint="Name another file.") from error
+    _print_figures(figures, as_json=as_json)
 
 
 @evaluate.command("built-in")

@@ -495,7 +495,7 @@ def m0012_cloud(db: Database) -> None:
 
 @migrations()
 def m0013_routing(db: Database) -> None:
-    """Where the owner wanted a question to go. A verdict goes with its question, and when that is reworded."""
+    """Where the owner wanted a question to go. A verdict goes with its question."""
     db.executescript(
         """
         CREATE TABLE routing_verdicts (
@@ -506,8 +506,5 @@ def m0013_routing(db: Database) -> None:
             embedding BLOB NOT NULL,              -- float16
             said_at INTEGER NOT NULL
         );
-        CREATE TRIGGER routing_verdicts_of_changed AFTER UPDATE OF text ON messages BEGIN
-            DELETE FROM routing_verdicts WHERE message_id = new.id;
-        END;
         """
     )
