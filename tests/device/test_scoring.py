@@ -12,6 +12,7 @@ from mnemon.errors import AdapterError, InputError, ModelError, PromptTooLongErr
 from mnemon.runtime import scoring
 from mnemon.runtime.adapters import Lora, SoftPrompt, Steering
 from mnemon.runtime.chat_model import ChatMessage
+from mnemon.runtime.engine import DecodeAborted
 from mnemon.runtime.worker import LocalModel
 
 SYSTEM = ChatMessage("system", "You are Mnemon, a personal assistant that runs on the user's own device.")
@@ -177,8 +178,11 @@ def test_a_person_comes_first_and_the_scores_are_the_same(model, monkeypatch):
             others.append(model._engine.decodes)
             if len(others) == 2:
                 begun.set()
-                while not made._owner._heap:  # until the turn waits for its chance
+                while not model._engine.flag:  # until the turn waits for its chance
                     pass
+                with pytest.raises(DecodeAborted):
+                    decode(parts)
+                raise DecodeAborted
             decode(parts)
 
         monkeypatch.setattr(made._together, "decode", interrupted)

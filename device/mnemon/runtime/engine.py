@@ -99,7 +99,7 @@ class Engine:
         self._crowding = Crowding(self.threads)
         self._used = self.threads
         self._numpy = np
-        self.flag = flag or native.AbortFlag()
+        self.flag = native.AbortFlag() if flag is None else flag  # one that is lowered is false
         params = lib.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = self.batch
