@@ -15,7 +15,7 @@ from mnemon.errors import LossError
 from mnemon.learning.generator import BATCH, CHOICE, SEEDS, Stream
 from mnemon.learning.journal import Scale, State, single
 from mnemon.learning.objectives import Measured
-from mnemon.learning.zeroth_order import CMA_MOST, Cma, Mezo, noise
+from mnemon.learning.zeroth_order import CMA_MOST, Cma, Mezo, Noise, noise
 
 if TYPE_CHECKING:
     from mnemon.learning.book import Page
@@ -74,6 +74,7 @@ class Course:
         seed: Of everything that is drawn.
         start: Theta to begin with; zero when left out.
         curve: The loss at each look.
+        noise: What was found out about it; None for CMA-ES, which compares ranks.
     """
 
     page: Page
@@ -83,6 +84,7 @@ class Course:
     seed: int
     start: Theta | None = None
     curve: list[float] = field(default_factory=list)
+    noise: Noise | None = None
     _state: State = field(init=False)
     _optimiser: Mezo | Cma | None = field(default=None, init=False)
     _best: float = field(default=float("inf"), init=False)
@@ -123,8 +125,8 @@ class Course:
         if self.by_covariance:
             self._optimiser = Cma(self.space, self.objective, self.seed)
         else:
-            found = noise(self.space, self.objective, self.theta, self._batch(0), self._seed(SEEDS - 1))
-            self._optimiser = Mezo(self.space, self.objective, found.eps)
+            self.noise = noise(self.space, self.objective, self.theta, self._batch(0), self._seed(SEEDS - 1))
+            self._optimiser = Mezo(self.space, self.objective, self.noise.eps)
         self._look()
 
     def advance(self) -> None:

@@ -445,6 +445,8 @@ class Lesson:
             "evaluations": evaluations,
             "seconds": clock.seconds,
             "curve": course.curve,
+            "noise": course.noise.floor if course.noise else None,
+            "eps": course.noise.eps if course.noise else None,
         }
         version = None
         if verdict.accepted:
