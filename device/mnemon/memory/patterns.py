@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mnemon.memory.rules import GENERAL, MY, NAME, RELATIVES, RULES, Kind, Rule
+from mnemon.memory.pieces import NAME, RELATIVES
+from mnemon.memory.rules import GENERAL, MY, RULES, Kind, Rule
 
 _APPOSITION = re.compile(
     rf"\b{MY} (?P<r>{RELATIVES}),? (?P<n>(?-i:[A-ZÀ-Þ][\w'’-]*(?: [A-ZÀ-Þ][\w'’-]*)?))(?!\w*['’]s\b)", re.IGNORECASE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mnemon.memory.rules import RELATIVES
+from mnemon.memory.pieces import RELATIVES
 from mnemon.privacy.pattern import B, E, PatternRule, rule
 
 _PART: Final = (

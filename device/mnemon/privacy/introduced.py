@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mnemon.memory.rules import RELATIVES
+from mnemon.memory.pieces import RELATIVES
 from mnemon.privacy.findings import Finding
 from mnemon.privacy.folding import fold
 from mnemon.privacy.lexicon import COUNTRIES, INSTITUTIONS, NATIONS, PUBLIC_FIRMS
