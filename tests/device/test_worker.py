@@ -111,18 +111,40 @@ def test_characters_arrive_whole(tiny):
     assert text.encode("utf-8").decode("utf-8") == text
 
 
-def test_stop_from_another_thread(tiny):
+@pytest.fixture
+def released(tiny, monkeypatch):
+    """Set it, and answers go on past their fifth token: without it a busy machine could see one end by itself."""
+    event, step, steps = threading.Event(), tiny._engine.step, []
+
+    def held(sequence: int, token: int) -> None:
+        steps.append(token)
+        if len(steps) > 5:
+            event.wait(30)
+        step(sequence, token)
+
+    monkeypatch.setattr(tiny._engine, "step", held)
+    yield event
+    event.set()
+
+
+def test_stop_from_another_thread(tiny, released):
     generation = tiny.generate([SYSTEM, user("Go on")], max_tokens=100_000, sampling=LOUD)
-    threading.Timer(0.05, generation.stop).start()
+
+    def stop():
+        generation.stop()
+        released.set()
+
+    threading.Timer(0.05, stop).start()
     list(generation)
     assert generation.report.stop_reason == "stopped"
     generation.stop()
 
 
-def test_leaving_the_loop_stops_it(tiny):
+def test_leaving_the_loop_stops_it(tiny, released):
     generation = tiny.generate([SYSTEM, user("Go on")], max_tokens=100_000, sampling=LOUD)
     for _ in generation:
         break
+    released.set()
     list(tiny.generate([SYSTEM, user("Hello")], max_tokens=2))
     assert generation.report.stop_reason == "stopped"
 
