@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
@@ -21,9 +21,10 @@ from mnemon.memory.doubts import SETTLED
 from mnemon.memory.facts import EDITED
 from mnemon.memory.importers import Talk, Turn
 from mnemon.memory.links import iso, moment
+from mnemon.memory.numbers import MessageNumbers
 from mnemon.memory.reading import Broken, Source
 from mnemon.memory.records import FactOrigin, MessageRole, MessageStatus, from_ms, to_ms
-from mnemon.memory.saving import Imported, Saver
+from mnemon.memory.saving import Imported, Saver, Saving
 from mnemon.memory.sqlcipher import KEY_BYTES
 from mnemon.terminal.text import one_line
 
@@ -190,18 +191,23 @@ class Reader:
     """Reads Mnemon's own export."""
 
     def __init__(
-        self, memory: Memory, done: Imported, touched: list[int], facts: list[int], path: Path, source: Source
+        self,
+        memory: Memory,
+        done: Imported,
+        touched: MutableSequence[int],
+        facts: list[int],
+        path: Path,
+        source: Source,
     ) -> None:
         self._memory, self._store, self._done, self._path = memory, memory.store, done, path
         self._source = source
         self._saver = Saver(memory, done, touched)
-        self._messages: dict[int, int | None] = {}
+        self._messages = MessageNumbers(memory.store)
         self._facts: dict[int, int | None] = {}
         self._new_facts = facts
         self._fresh: list[tuple[int, tuple[str, ...]]] = []
         self._fresh_facts: set[int | None] = set()
-        self._talk: Talk | None = None
-        self._keys: set[str] = set()
+        self._saving: Saving | None = None
         self._known: dict[str, int] = {}
         self._superseded: dict[int, int] = {}
         self._links = links.Links()
@@ -231,29 +237,33 @@ class Reader:
                 self._entry(line)
             except (*ODD, TransferError) as error:
                 self._done.problem(f"{self._path}: line {self._source.at}", reason(error))
-        self._save()
+        self._finish()
         if not ended:
             self._done.problem(str(self._path), "is cut off in the middle")
         self._supersede()
-        self._links.save(self._store, self._messages, self._facts)
+        self._links.save(self._store, self._messages.here, self._facts.get)
         self._rename_recalled()
+        self._messages.drop()
 
     def _entry(self, line: dict[str, Any]) -> None:
         kind = line["kind"]
-        if kind == "message" and self._talk is not None:
+        if kind == "message" and self._saving is not None:
             turn = _turn(line)
-            if turn.key in self._keys:
+            if line["id"] in self._messages:
                 raise TransferError(f"has the number {turn.key} of another message")
             self._links.note_message(line)
-            self._keys.add(turn.key)
-            self._talk.turns.append(turn)
+            here = self._saving.take(turn)
+            if here is not None and turn.recalled:
+                self._fresh.append((here, turn.recalled))
             return
-        self._save()
+        self._finish()
         if kind == "conversation":
-            self._talk = Talk(
-                _words(line, "origin"), _words(line, "ref"), _words(line, "title"), moment(line["created_at"])
-            )
-            self._talk.leaf = None if line["leaf"] is None else str(line["leaf"])
+            origin, ref, title = (_words(line, name) for name in ("origin", "ref", "title"))
+            leaf = None if line["leaf"] is None else str(line["leaf"])
+            talk = Talk(origin, ref, title, moment(line["created_at"]), leaf=leaf)
+            self._messages.next_talk()
+            known = self._known.get(talk.ref) if talk.origin == "mnemon" else None
+            self._saving = self._saver.begin(talk, self._messages, known)
         elif kind == "fact":
             self._fact(line)
             if line["superseded_by"] is not None:
@@ -278,20 +288,17 @@ class Reader:
                     "UPDATE facts SET superseded_by = ? WHERE id = ?", (self._facts.get(new), self._facts[old])
                 )
 
-    def _save(self) -> None:
-        talk, self._talk = self._talk, None
-        if talk is None:
-            return
-        ids = self._saver.save(talk, self._known.get(talk.ref) if talk.origin == "mnemon" else None)
-        self._messages.update({int(key): id for key, id in ids.items()})
-        self._fresh += [(id, turn.recalled) for turn in talk.turns if turn.recalled and (id := ids[turn.key])]
+    def _finish(self) -> None:
+        if self._saving is not None:
+            self._saving.finish()
+        self._saving = None
 
     def _rename_recalled(self) -> None:
         """An answer names the memories it was given by number; the numbers are others here."""
         for id, names in self._fresh:
             new = []
             for name in names:
-                there = (self._messages if name[:1] == "m" else self._facts).get(int(name[1:]))
+                there = (self._messages.here if name[:1] == "m" else self._facts.get)(int(name[1:]))
                 if there is not None:
                     new.append(f"{name[0]}{there}")
             self._store.execute("UPDATE messages SET recalled = ? WHERE id = ?", (json.dumps(new), id))
@@ -329,7 +336,7 @@ class Reader:
             self._fresh_facts.add(fact_id)
             self._done.facts += 1
         for mention in line["mentions"]:
-            if (message_id := self._messages.get(mention)) is not None:
+            if (message_id := self._messages.here(mention)) is not None:
                 self._memory.facts.mention(int(self._facts[line["id"]] or 0), message_id)
 
     def _add_fact(self, line: dict[str, Any], source_id: int | None) -> int:

@@ -8,7 +8,7 @@ reads exports without them. Episodes do not travel; they are made again from the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FIRST_DAY = date(1970, 1, 1)
 _FIRST_YEAR, _LAST_YEAR = 1000, 9000  # within what every time zone and every part of Mnemon can show
 
-Numbers = Mapping[int, "int | None"]
+Numbers = Callable[[int], "int | None"]
 """The numbers in the file, and those here; None: it was forgotten."""
 
 
@@ -133,12 +133,12 @@ class Links:
             "INSERT OR IGNORE INTO changes (older_id, newer_id) VALUES (?, ?)",
             [
                 (older, newer)
-                for older, newer in ((messages.get(a), messages.get(b)) for a, b in self._changes)
+                for older, newer in ((messages(a), messages(b)) for a, b in self._changes)
                 if older is not None and newer is not None and older != newer
             ],
         )
         for message, answer, question, at in self._corrections:
-            here = [messages.get(id) for id in (message, answer, question)]
+            here = [messages(id) for id in (message, answer, question)]
             if None not in here:
                 store.execute(
                     "INSERT OR IGNORE INTO corrections (message_id, answer_id, question_id, created_at)"
@@ -146,7 +146,7 @@ class Links:
                     (*here, at),
                 )
         for older_fact, newer_fact, found_at, settled_at in self._doubts:
-            pair = (facts.get(older_fact), facts.get(newer_fact))
+            pair = (facts(older_fact), facts(newer_fact))
             if None not in pair and pair[0] != pair[1]:
                 store.execute(
                     "INSERT INTO doubts (older_id, newer_id, found_at, settled_at) VALUES (?, ?, ?, ?)"
@@ -156,7 +156,7 @@ class Links:
                 )
         store.execute_many(
             "INSERT OR IGNORE INTO fact_uses (fact_id, day) VALUES (?, ?)",
-            [(id, day) for id, day in ((facts.get(fact), day) for fact, day in self._uses) if id is not None],
+            [(id, day) for id, day in ((facts(fact), day) for fact, day in self._uses) if id is not None],
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mnemon.memory.importers import Talk, Turn
 from mnemon.memory.records import to_ms
@@ -46,42 +47,87 @@ class Imported:
             self.told.append(f"{where} {why}")
 
 
+class Places(Protocol):
+    """Where the turns of a conversation went: its message (None: it was forgotten), and where children go on."""
+
+    def get(self, key: str, /) -> tuple[int | None, int | None] | None:
+        """Of the turn with that key; None when there was none."""
+
+    def __setitem__(self, key: str, value: tuple[int | None, int | None], /) -> None: ...
+
+
 class Saver:
-    """Puts one conversation into the tables, or what is new of it."""
+    """Puts conversations into the tables, or what is new of them.
 
-    def __init__(self, memory: Memory, done: Imported, touched: list[int]) -> None:
-        self._memory, self._store, self._done, self._touched = memory, memory.store, done, touched
+    Args:
+        memory: Where to.
+        done: Counts what was done.
+        touched: Gets the new messages that are to be made findable.
+    """
 
-    def save(self, talk: Talk, existing: int | None = None) -> dict[str, int | None]:
-        """Returns, for each turn's key, the message it became; None: it was forgotten."""
+    def __init__(self, memory: Memory, done: Imported, touched: MutableSequence[int]) -> None:
+        self.memory, self.done, self.touched = memory, done, touched
+
+    def save(self, talk: Talk, existing: int | None = None) -> None:
+        """Save a whole one."""
+        places: dict[str, tuple[int | None, int | None]] = {}
+        saving = self.begin(talk, places, existing)
+        for turn in talk.turns:
+            saving.take(turn)
+        saving.finish()
+
+    def begin(self, talk: Talk, places: Places, existing: int | None = None) -> Saving:
+        """Begin one whose turns come one after the other: a million of them need not be there at once."""
+        return Saving(self, talk, places, existing)
+
+
+class Saving:
+    """One conversation on its way into the tables; see :meth:`Saver.begin`."""
+
+    def __init__(self, saver: Saver, talk: Talk, places: Places, existing: int | None) -> None:
+        self._memory, self._done, self._touched = saver.memory, saver.done, saver.touched
+        self._store, self._talk, self._places = saver.memory.store, talk, places
         if existing is None and (same := self._memory.messages.find_origin(talk.origin, talk.ref)):
             existing = same.id
-        # Where children of a turn go on: its message, or its nearest kept ancestor.
-        places: dict[str, int | None] = {}
-        ids: dict[str, int | None] = {}
-        there = self._there(existing) if existing is not None else {}
-        conversation, added = existing, list[Turn]()
-        for turn in talk.turns:
-            above = places.get(turn.parent) if turn.parent is not None else None
-            known = there.get(_fingerprint(turn.role, to_ms(turn.said_at), turn.text))
-            if known is not None:
-                self._done.already_there += 1
-                places[turn.key] = ids[turn.key] = known
-                continue
-            # An answer to what was forgotten repeats it more often than not, and says nothing alone.
-            orphan = turn.role == "assistant" and turn.parent is not None and ids.get(turn.parent, 0) is None
-            if orphan or self._memory.is_forgotten(turn.text, said_at=turn.said_at):
-                self._done.forgotten += 1
-                places[turn.key], ids[turn.key] = above, None
-                continue
-            if conversation is None:
-                conversation = self._start(talk)
-            places[turn.key] = ids[turn.key] = self._add(conversation, above, turn)
-            added.append(turn)
-        if conversation is not None and added:
-            leaf = places.get(talk.leaf) if talk.leaf else None
-            self._finish(conversation, leaf or places[added[-1].key], added)
-        return ids
+        self._there = self._fingerprints(existing) if existing is not None else {}
+        self._conversation = existing
+        self._last: int | None = None
+        self._last_said = 0
+
+    def take(self, turn: Turn) -> int | None:
+        """Save one turn, after the one it follows.
+
+        Returns:
+            The message it became; None: it was forgotten.
+        """
+        parent = self._places.get(turn.parent) if turn.parent is not None else None
+        above = parent[1] if parent else None  # the message it follows, or the nearest kept one above that
+        known = self._there.get(_fingerprint(turn.role, to_ms(turn.said_at), turn.text)) if self._there else None
+        if known is not None:
+            self._done.already_there += 1
+            self._places[turn.key] = known, known
+            return known
+        # An answer to what was forgotten repeats it more often than not, and says nothing alone.
+        orphan = turn.role == "assistant" and parent is not None and parent[0] is None
+        if orphan or self._memory.is_forgotten(turn.text, said_at=turn.said_at):
+            self._done.forgotten += 1
+            self._places[turn.key] = None, above
+            return None
+        if self._conversation is None:
+            self._conversation = self._start(self._talk)
+        new = self._add(self._conversation, above, turn)
+        self._places[turn.key] = new, new
+        self._last, self._last_said = new, max(self._last_said, to_ms(turn.said_at))
+        return new
+
+    def finish(self) -> None:
+        """No more turns come."""
+        if self._conversation is not None and self._last is not None:
+            leaf = self._places.get(self._talk.leaf) if self._talk.leaf else None
+            self._store.execute(
+                "UPDATE conversations SET leaf_id = ?, updated_at = max(updated_at, ?) WHERE id = ?",
+                ((leaf and leaf[1]) or self._last, self._last_said, self._conversation),
+            )
 
     def _start(self, talk: Talk) -> int:
         self._done.conversations += 1
@@ -90,7 +136,7 @@ class Saver:
             title, origin=talk.origin, origin_ref=talk.ref, created_at=talk.created_at
         ).id
 
-    def _there(self, conversation: int) -> dict[bytes, int]:
+    def _fingerprints(self, conversation: int) -> dict[bytes, int]:
         rows = self._store.tuples(
             "SELECT role, said_at, text, id FROM messages WHERE conversation_id = ?", (conversation,)
         )
@@ -121,12 +167,6 @@ class Saver:
         if turn.role != "assistant":
             self._touched.append(int(cursor.lastrowid))
         return int(cursor.lastrowid)
-
-    def _finish(self, conversation: int, leaf: int | None, added: list[Turn]) -> None:
-        self._store.execute(
-            "UPDATE conversations SET leaf_id = ?, updated_at = max(updated_at, ?) WHERE id = ?",
-            (leaf, max(to_ms(turn.said_at) for turn in added), conversation),
-        )
 
 
 def _fingerprint(role: str, said_at: int, text: str) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def import_file(
     """
     if format is not None and format not in get_args(Format):
         raise TransferError(f"There is no format {format!r}.", hint=f"Known: {', '.join(get_args(Format))}.")
-    done, touched, facts = Imported(), list[int](), list[int]()
+    done, touched, facts = Imported(), array("q"), list[int]()
     with reading.opened(path, passphrase=passphrase, progress=progress) as source, memory.store.transaction():
         first = next(source.values, None)
         while isinstance(first, reading.Broken):
@@ -145,7 +146,7 @@ def _all(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
 def _read_others(
     memory: Memory,
     done: Imported,
-    touched: list[int],
+    touched: array[int],
     path: Path,
     found: str,
     source: reading.Source,
@@ -178,7 +179,7 @@ def _read_others(
         raise TransferError(f"{path} has no sample {sample}.", hint=f"It has {', '.join(samples)}.")
 
 
-def _index(memory: Memory, ids: list[int]) -> None:
+def _index(memory: Memory, ids: array[int]) -> None:
     """After the words are safe: their meaning, in batches."""
     for start in range(0, len(ids), _INDEX_BATCH):
         found = memory.messages.many(ids[start : start + _INDEX_BATCH])
