@@ -61,6 +61,7 @@ async def test_the_exact_words_are_shown_and_yes_sends_them(own_home: Path, clou
             assert wanted == [("local",)]
 
 
+@pytest.mark.slow
 async def test_a_topic_can_be_allowed_on_the_way(own_home: Path, cloud: RealCloud) -> None:
     with opened(own_home, "I do not know.") as app:
         enrolled(app.assistant.memory.store, cloud)
@@ -79,6 +80,7 @@ async def test_a_topic_can_be_allowed_on_the_way(own_home: Path, cloud: RealClou
             ] == ["contract"]
 
 
+@pytest.mark.slow
 async def test_leaving_while_it_asks_sends_nothing(own_home: Path, cloud: RealCloud) -> None:
     with opened(own_home, "I do not know.") as app:
         enrolled(app.assistant.memory.store, cloud)
