@@ -259,4 +259,4 @@ def test_memory_stays_bounded(tmp_path: Path, name: str) -> None:
     megabytes = int(out.split()[-1])
     print(f"{name}: {path.stat().st_size / 1e6:.0f} MB, {megabytes} MB more memory, {time.monotonic() - begun:.0f} s")
     assert process.returncode == 0
-    assert megabytes < 1000
+    assert megabytes < 200
