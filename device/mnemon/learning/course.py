@@ -23,15 +23,19 @@ if TYPE_CHECKING:
     from mnemon.learning.spaces.space import Space, Theta
     from mnemon.runtime.adapters import Active
 
-BATCH_SIZE = 16
+BATCH_SIZE = 8
+"""Few: what limits a step is that a handful of directions sees little of the slope, not that few examples do, and
+half the examples take half the time."""
 _WATCHED = 32
 _SAME_BATCH = 4
 """Steps on the same examples: their prompts stay in the scorer's small cache meanwhile."""
 _LOOK_EVERY = 8
 _LONGER, _SHORTER = 1.3, 0.5
 _MOST_FAILURES = 4
-REHEARSED = 6
+REHEARSED = 2
+"""General examples beside a batch."""
 REHEARSAL_SHARE = 0.5
+"""What their loss counts for beside that of the owner's."""
 
 
 @dataclass(slots=True)
