@@ -215,6 +215,34 @@ def revoke_device(home: Home, id: str) -> None:
 
 
 @cli.command()
+@click.option("--service", default="", help="Instead of the whole: mnemon.v1.Answers or mnemon.v1.Devices.")
+@click.option("--insecure-without-tls", is_flag=True, help="For a server that runs without TLS.")
+@click.pass_obj
+def health(home: Home, service: str, insecure_without_tls: bool) -> None:
+    """Ask the server that runs here whether it would answer; exit code 1 when not. For probes of containers."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    from mnemon_cloud import identity
+
+    address = f"localhost:{_settings(home).server.listen.rpartition(':')[2]}"
+    if insecure_without_tls:
+        channel = grpc.insecure_channel(address)
+    else:
+        trusted = identity.load(home).tls_authority
+        channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(trusted))
+    with channel:
+        try:
+            request = health_pb2.HealthCheckRequest(service=service)
+            status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=5).status
+        except grpc.RpcError as error:
+            click.echo(f"{address} does not answer: {error.code().name}.", err=True)
+            raise click.exceptions.Exit(1) from None
+    click.echo(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+    raise click.exceptions.Exit(0 if status == health_pb2.HealthCheckResponse.SERVING else 1)
+
+
+@cli.command()
 @_json_option
 @click.pass_obj
 def doctor(home: Home, as_json: bool) -> None:

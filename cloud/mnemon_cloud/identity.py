@@ -47,6 +47,13 @@ class Identity:
         """The identity as devices know it, 32 bytes."""
         return self.key.public_key().public_bytes_raw()
 
+    @property
+    def tls_authority(self) -> bytes:
+        """The certificate devices trust, PEM; the server's own where they trust the system's."""
+        if not self.authority:
+            return self.tls_chain
+        return x509.load_der_x509_certificate(self.authority).public_bytes(serialization.Encoding.PEM)
+
     def tenant(self, device_id: bytes) -> bytes:
         """What a model server knows a device by: the same in every process of this server, and no way back to it."""
         key = HKDF(hashes.SHA256(), 32, salt=None, info=statement("tenant")).derive(self.key.private_bytes_raw())

@@ -58,6 +58,7 @@ async def test_init_serve_enrol_ask_and_an_orderly_end(home: Path) -> None:
         process = subprocess.Popen([*COMMAND, "serve"], stderr=log, stdout=log)
     try:
         await listening(port, process)
+        assert run("health") == run("health", "--service", "mnemon.v1.Devices") == "SERVING\n"
         device = TestDevice(invite, port)
         await device.enroll()
         call = device.ask(question("What is your name?", max_tokens=300, temperature=1.5), timeout=60)
@@ -90,6 +91,12 @@ async def listening(port: int, process: Any) -> None:
         else:
             return
     raise AssertionError("the server does not listen")
+
+
+def test_a_server_that_is_not_there_is_not_healthy(home: Path) -> None:
+    port = free_port()
+    run("init", "--address", f"localhost:{port}")
+    assert f"localhost:{port} does not answer" in run("health", code=1)
 
 
 def test_a_second_server_on_the_port_is_told_so(home: Path) -> None:

@@ -88,9 +88,14 @@ def server_life(folder: Path, tell: Connection) -> None:
         os._exit(0)
 
 
-def device_life(folder: Path, port: int, life: int, rounds: int) -> None:
+STORMY, CALM = (2.0, 4.0, 0.5), (30.0, 60.0, 5.0)
+"""Seconds a device waits for a small call, for an answer, and when it looks what is wrong with the line: few where
+lines fall silent, and many where nothing is wrong but a busy machine."""
+
+
+def device_life(folder: Path, port: int, life: int, rounds: int, patience: tuple[float, float, float]) -> None:
     """Deliver what waits, at most ``rounds`` times, each some hours after the one before."""
-    cloud_client.CALL_SECONDS, cloud_client.ASK_SECONDS, refusals._PROBE_SECONDS = 2.0, 4.0, 0.5  # type: ignore[misc]
+    cloud_client.CALL_SECONDS, cloud_client.ASK_SECONDS, refusals._PROBE_SECONDS = patience  # type: ignore[misc]
     started = datetime.now(UTC)
     clock = [started + timedelta(minutes=10 * life)]
     with Store.open(folder / "memory.db", KEY) as store:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Fault = Literal["none", "reset", "half-close", "silence", "refuse"]
 _FAULTS: tuple[Fault, ...] = ("none", "reset", "half-close", "silence", "refuse")
@@ -65,10 +65,15 @@ class Line:
     seed: int
     connections: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its start to its end."""
         self.connections += 1
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
         dice = random.Random(self.seed * 1000 + self.connections)
         now = self.forecast()
         if now.fault == "refuse":
@@ -126,10 +131,12 @@ class Line:
             if target.can_write_eof():
                 target.write_eof()
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Cut every line there is."""
-        for task in self._tasks:
-            task.cancel()
+        while self._serving:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._serving, timeout=0.1)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -152,4 +159,4 @@ async def faulty_line(
         yield line
     finally:
         server.close()
-        line.drop()
+        await line.drop()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_lives import KEY, device_life, dice, server_life, whole
+from fault_lives import CALM, KEY, STORMY, device_life, dice, server_life, whole
 from faulty_line import Weather, faulty_line, weather
 
 from mnemon.memory.messages import Messages
@@ -127,7 +127,7 @@ async def scenario(world: World, folder: Path, seed: int) -> Counter[str]:
     async with faulty_line(lambda: world.port, lambda: weather(ours), seed=seed) as line:
         kills = dice(seed, "kills")
         for life in range(1 + kills.choice((0, 0, 1, 2))):
-            process = _fork.Process(target=device_life, args=(folder, line.port, life, ROUNDS))
+            process = _fork.Process(target=device_life, args=(folder, line.port, life, ROUNDS, STORMY))
             process.start()
             end = asyncio.create_task(ended(process))
             if kills.random() < 0.3:
@@ -140,8 +140,8 @@ async def scenario(world: World, folder: Path, seed: int) -> Counter[str]:
         stormy = check(world, folder, texts)
     # The weather clears up: whatever happened, there is one answer to each question in the end.
     async with faulty_line(lambda: world.port, Weather) as line:
-        for life in range(3, 9):  # another scenario may kill the server meanwhile
-            process = _fork.Process(target=device_life, args=(folder, line.port, life, ROUNDS))
+        for life in range(3, 30):  # other scenarios may kill the server meanwhile
+            process = _fork.Process(target=device_life, args=(folder, line.port, life, ROUNDS, CALM))
             process.start()
             await ended(process)
             assert process.exitcode == 0
