@@ -98,8 +98,8 @@ async def start(
         options=(
             ("grpc.max_receive_message_length", settings.server.max_message_bytes),
             ("grpc.max_metadata_size", 16_384),
-            # Devices look every minute whether a quiet line still stands, as when their question waits in the queue; by
-            # default gRPC takes that for an attack and cuts them off.
+            # Devices look every minute whether a quiet line still stands, as when their question waits in the queue;
+            # by default gRPC takes that for an attack and cuts them off.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
             ("grpc.so_reuseport", int(shared_port)),
             ("grpc.max_connection_age_ms", 1_800_000),  # so that connections spread over new processes

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from mnemon.answering.questions import Asked
 
 LOST = "I'm not sure what to say to that. You can put it another way, or tell me more."
-TOO_HARD = "I don't know that: it is more than my small model can answer. `mnemon models list` shows larger ones."
+TOO_HARD = (
+    "I don't know that: it is more than my small model can answer. `mnemon models list` shows larger ones,"
+    " and `mnemon cloud --help` how I can ask one elsewhere."
+)
 
 
 def in_other_words(
