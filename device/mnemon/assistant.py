@@ -109,7 +109,7 @@ class Assistant:
             self.memory.messages.recover()
         self.profile = Profile(self.memory)
         self.lessons = Lessons(self.memory, self.profile, self._models, self.settings.learning)
-        self._prompts = Prompts(self.profile, self.settings, self.now)
+        self._prompts = Prompts(self.profile, self.settings, self.now, self.lessons)
         self.cloud = CloudAnswers(self.memory, self.settings)
         self._warming = Warming()
         self._forgotten = self.memory.forgotten_so_far()
@@ -332,6 +332,7 @@ class Assistant:
         from messages that a crash or an import left without, and bring the profile in step."""
         self._afterwards.keep_rules(self.settings.memory.retention, self.now().date())
         self._afterwards.catch_up()
+        self._afterwards.later(self.lessons.after_forgetting)  # by another process, or a test that was cut short
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait up to ``timeout`` seconds (None: as long as it takes) for facts and profile; True when done."""
@@ -370,6 +371,7 @@ class Assistant:
     def _after_forgetting(self) -> None:
         self._forget_sessions()
         self._afterwards.of_forgetting()
+        self._afterwards.later(self.lessons.after_forgetting)
 
     def _forget_sessions(self) -> None:
         """What was forgotten may still be in a conversation's key-value cache: drop them all."""
@@ -392,6 +394,7 @@ class Assistant:
         self._afterwards.close(patience=5.0)
         self.cloud.close()
         self._models.close()
+        self.lessons.close()
         if self._temporary is not None:
             self._temporary.close()
             self._temporary = None

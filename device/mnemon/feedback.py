@@ -15,6 +15,7 @@ from mnemon import words
 from mnemon.answering.history import as_recalled
 from mnemon.errors import InputError, NotFoundError
 from mnemon.learning.examples import Example, Kind
+from mnemon.manner import describe
 from mnemon.memory.records import Message, Recalled
 from mnemon.runtime import prompt
 
@@ -29,6 +30,8 @@ EDITED = "edited"
 _THUMBS: dict[Kind, str] = {"praised": "up", "blamed": "down"}
 _HISTORY = prompt.BRIEF_HISTORY
 """Messages before the question that an example keeps: each is decoded in every lesson."""
+_SHOWN, _SHOWN_OF, _SHOWN_CHARACTERS = 2, 64, 160
+"""Of how many examples the prompt of a larger model shows how many, each text cut to so many characters."""
 _ANEW = re.compile(
     r"^(?:(?:please|ok(?:ay)?|no|hm+|can you|could you|now)\b[\s,.]*)*"
     r"(?:(?:say|write|put|explain|phrase|give|tell|make|try|do) (?:it|that|this|me that)\b.*"
@@ -127,6 +130,21 @@ class Feedback:
             also = (question.memory_id, answer.memory_id)
             self._add("rewritten", first, chosen=answer.text, rejected=first.text, also=also)
 
+    def manner(self) -> str:
+        """How the owner likes to be answered, as note lines: what their examples show together, and the last two of
+        them word for word, so that a pick counts in the next conversation already (in-context preferences).
+
+        Larger models follow such lines; a small one was not trained to, and learns from the examples themselves.
+        """
+        wanted = self._examples.of("edited", "picked", "praised", "rewritten")[-_SHOWN_OF:]
+        lines = [f"- {line}" for line in describe(wanted)]
+        for one in [one for one in wanted if one.rejected][-_SHOWN:]:
+            asked, chosen, rejected = map(
+                _cut, (prompt.without_notes(one.prompt[-1].content), one.chosen, one.rejected)
+            )
+            lines.append(f"- Asked “{asked}”, they preferred “{chosen}” to “{rejected}”.")
+        return "\n".join(lines)
+
     def _other(self, answer: Message) -> Message | None:
         """The newest other answer of the model to the same message."""
         siblings = self._memory.messages.siblings(answer.id)
@@ -189,6 +207,11 @@ class Feedback:
         except (NotFoundError, ValueError):  # forgotten meanwhile, or of a temporary chat
             return None
         return Recalled(fact.memory_id, "fact", fact.text, 1.0, 0.0, 0.0, None, facts=(fact,))
+
+
+def _cut(text: str | None) -> str:
+    flat = " ".join((text or "").split())
+    return flat if len(flat) <= _SHOWN_CHARACTERS else flat[:_SHOWN_CHARACTERS].rsplit(" ", 1)[0] + " …"
 
 
 def says_something_else(old: str, new: str) -> bool:

@@ -2,18 +2,119 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mnemon.errors import InputError, LearningError, MnemonError
 from mnemon.feedback import Feedback
+from mnemon.learning import idle
+from mnemon.learning.idle import Moment
+from mnemon.manner import describe
+from mnemon.memory.records import from_ms
 
 if TYPE_CHECKING:
     from mnemon.learning.examples import Examples
+    from mnemon.learning.lesson import Outcome, Progress
+    from mnemon.learning.versions import Version, Versions
     from mnemon.memory.memory import Memory
     from mnemon.memory.records import Message
     from mnemon.profile import Profile
+    from mnemon.runtime.adapters import Active
+    from mnemon.runtime.chat_model import ChatModel
     from mnemon.runtime.holder import ModelHolder
     from mnemon.settings import LearningSettings
+
+_KINDS = {
+    "edited": "written anew",
+    "picked": "picked",
+    "praised": "praised",
+    "blamed": "blamed",
+    "accepted": "copied",
+    "rewritten": "asked for in another manner",
+    "asked": "from earlier conversations",
+}
+_BARS = "▁▂▃▄▅▆▇█"
+_SPARKS = 40
+"""Marks of a sparkline at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where learning stands.
+
+    Attributes:
+        examples: How many there are, by kind.
+        new: How many of them no lesson has seen.
+        shown: What they show of the owner's manner, each in a few words.
+        verdict: Whether a lesson may begin by itself now, and why not.
+    """
+
+    examples: dict[str, int]
+    new: int
+    shown: tuple[str, ...]
+    verdict: idle.Verdict
+
+    @property
+    def recorded(self) -> str:
+        """In words: ``12 examples (9 written anew, 3 praised), 4 of them new. They show: shorter answers.``"""
+        count = sum(self.examples.values())
+        if not count:
+            return "There are no examples yet."
+        kinds = ", ".join(f"{number} {_KINDS[kind]}" for kind, number in self.examples.items())
+        shown = f" They show: {'; '.join(self.shown)}." if self.shown else ""
+        return f"{count} example{'s'[: count != 1]} ({kinds}), {self.new} of them new.{shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A version as its owner reads it.
+
+    Attributes:
+        version: Its number; 0 is the model as it came.
+        at: When it was learned; None for 0.
+        in_use: Answers are made with it.
+        gain: What it gained, one sentence.
+        about: What it was learned from, and how, a sentence each.
+        kinds: How many examples of each kind.
+        before: Held-out loss of what was in use before, nats a token.
+        after: Its own.
+        curve: The loss at each look of the lesson.
+    """
+
+    version: int
+    at: datetime | None
+    in_use: bool
+    gain: str
+    about: tuple[str, ...] = ()
+    kinds: dict[str, int] | None = None
+    before: float = 0.0
+    after: float = 0.0
+    curve: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``Version 3``, or what 0 is."""
+        return f"Version {self.version}" if self.version else "The model as it came"
+
+    @property
+    def sparkline(self) -> str:
+        """The curve in one line of blocks, the highest loss being the tallest; empty where there is none."""
+        return sparkline(self.curve)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One question answered twice: with what was learned, and as the model came."""
+
+    version: int
+    learned: str
+    base: str
 
 
 class Lessons:
@@ -30,6 +131,8 @@ class Lessons:
         self._memory = memory
         self._profile = profile
         self._models = models
+        self._aside = False
+        self._retest: threading.Thread | None = None
         self.settings = settings
 
     @cached_property
@@ -38,6 +141,13 @@ class Lessons:
         from mnemon.learning.examples import Examples
 
         return Examples(self._memory.store)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """What was learned."""
+        from mnemon.learning.versions import Versions
+
+        return Versions(self._memory.store, self._memory.now)
 
     @cached_property
     def feedback(self) -> Feedback:
@@ -50,7 +160,226 @@ class Lessons:
             wanted=self.settings.record,
         )
 
+    # -- in a turn -------------------------------------------------------------------------------------------------
+
+    def adapters(self, model: ChatModel) -> Active:
+        """What answers of ``model`` are made with: the version in use, if it is one for this model."""
+        if self._aside or not self.settings.use or not self.versions.active("").problem:
+            return ()  # the last: there is no version at all, so the model's file need not be read for its hash
+        return self.versions.active(model.base_sha256()).adapters
+
+    def manner(self) -> str:
+        """How the owner likes to be answered, as note lines for a larger model's prompt; empty when unknown."""
+        return self.feedback.manner() if self.settings.use and not self._aside else ""
+
     def went_on(self, message: Message) -> None:
         """The owner said the next thing; see :meth:`mnemon.feedback.Feedback.went_on`."""
         if self.settings.record:
             self.feedback.went_on(message)
+
+    # -- lessons ---------------------------------------------------------------------------------------------------
+
+    def hold(
+        self,
+        seconds: float,
+        *,
+        evaluations: int | None = None,
+        space: str | None = None,
+        report: Callable[[Progress], None] = lambda _progress: None,
+        stop: threading.Event | None = None,
+    ) -> Outcome:
+        """Hold a lesson; what it learns is used from then on if the gate lets it through.
+
+        Args:
+            seconds: How long it may take, the test at its end included.
+            evaluations: Measurements at most.
+            space: What is tuned; chosen by trying when left out.
+            report: Told how far it is, from this thread.
+            stop: Ends it after the step under way; what it learned so far is tested.
+
+        Raises:
+            LearningError: There is too little to learn from, another one is being held, or its loss is no number.
+            DiskFullError: No space is left for its journal.
+            ModelError: The model cannot be loaded, or cannot score.
+        """
+        from mnemon.learning.lesson import SPACES, Budget, Lesson
+
+        lesson = Lesson(
+            self._memory.store,
+            self._models.get(),
+            spaces=(space,) if space else SPACES,
+            embed=self._memory.embedder.embed,
+        )
+        return lesson.run(Budget(seconds, evaluations), report=report, stop=stop)
+
+    def standing(self, quiet: timedelta) -> Standing:
+        """Where learning stands, for an app that nobody has used for ``quiet``.
+
+        Raises:
+            SettingsError: ``learning.hours`` cannot be understood.
+        """
+        examples = self.examples.all()
+        seen = {str(id) for _, report in self.versions.book.reports() for id in _named(report)}
+        new = sum(example.id not in seen for example in examples)
+        rows = self._memory.store.tuples("SELECT max(began_at) FROM learning_lessons")
+        now = self._memory.now()
+        since = now - from_ms(rows[0][0]) if rows[0][0] is not None else None
+        moment = Moment(now.astimezone(), quiet, new, since)
+        verdict = idle.may_begin(self.settings, idle.look(), moment)
+        if new >= self.settings.new_examples and (too_few := self._too_few()):
+            verdict = idle.Verdict((too_few, *verdict.against), verdict.unknown)
+        kinds = Counter(example.kind for example in examples)
+        return Standing(dict(kinds.most_common()), new, tuple(describe(examples)), verdict)
+
+    def _too_few(self) -> str:
+        """Why there could be no proof yet, or nothing."""
+        from mnemon.learning import gate
+
+        examples = self.examples.all()
+        learn, held_out = gate.split(examples, self._memory.store.secret("learning split"))
+        talks = len({examples[i].conversation for i in held_out})
+        if len(learn) >= gate.FEWEST_TO_LEARN and talks >= gate.FEWEST_CONVERSATIONS:
+            return ""
+        return (
+            f"{len(learn)} examples to learn from and {talks} conversations to test on,"
+            f" {gate.FEWEST_TO_LEARN} and {gate.FEWEST_CONVERSATIONS} are needed"
+        )
+
+    # -- what was learned ------------------------------------------------------------------------------------------
+
+    def chapters(self) -> list[Chapter]:
+        """The model as it came and every version since, the oldest first."""
+        versions = self.versions.history()
+        base = Chapter(0, None, not any(version.active for version in versions), "Nothing learned is in it.")
+        return [base, *map(_chapter, versions)]
+
+    def rollback(self, to: int) -> None:
+        """Answer with version ``to`` from now on (0: as the model came); those after it are let go.
+
+        Raises:
+            NotFoundError: There is no such version.
+        """
+        self.versions.rollback(to)
+
+    def forget(self, examples: Collection[str]) -> int:
+        """Forget examples and the steps that rest on them; versions that lose something are tested again.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            InputError: One of them is not the id of an example.
+        """
+        known = {example.id for example in self.examples.all()}
+        if unknown := sorted(set(examples) - known):
+            raise InputError(f"There is no example {unknown[0]}.", hint="`mnemon learn examples` shows the ids.")
+        self.versions.forget(examples)
+        self._test_again()
+        return len(set(examples))
+
+    def after_forgetting(self) -> None:
+        """Take out the steps that rest on examples which are gone; a version that lost some is tested again.
+
+        That takes a while and needs the model: it is done in a thread of its own, and later where none is loaded.
+        """
+        self.versions.settle()
+        if self._models.loaded is not None and not (self._retest and self._retest.is_alive()):
+            self._retest = threading.Thread(target=self._test_again, name="mnemon-retest", daemon=True)
+            self._retest.start()
+
+    def compare(self, ask: Callable[[], str]) -> Compared:
+        """Have the same thing answered with what was learned and without.
+
+        Args:
+            ask: Takes a turn of which nothing is kept, and gives its words.
+
+        Raises:
+            LearningError: Nothing that was learned is in use.
+        """
+        standing = self.versions.active(self._models.get().base_sha256())
+        if standing.version is None:
+            reason = standing.problem or "Nothing was learned yet."
+            raise LearningError(reason, hint="`mnemon learn status` says more.")
+        learned = ask()
+        with self._without():
+            return Compared(standing.version, learned, ask())
+
+    def close(self) -> None:
+        """Wait for a test under way; with the model closed it ends at once."""
+        if self._retest is not None:
+            self._retest.join()
+
+    @contextlib.contextmanager
+    def _without(self) -> Iterator[None]:
+        self._aside = True
+        try:
+            yield
+        finally:
+            self._aside = False
+
+    def _test_again(self) -> None:
+        from mnemon.learning.lesson import Lesson
+
+        stale = next((version for version in self.versions.history() if version.active and version.stale), None)
+        if stale is not None:
+            with contextlib.suppress(MnemonError):  # it stays out of use until it is tested
+                Lesson(self._memory.store, self._models.get()).retest(stale.number)
+
+
+def sentence(outcome: Outcome) -> str:
+    """What a lesson came to, for a person."""
+    if not outcome.accepted:
+        return f"Nothing changes: {_lower(outcome.reason)}"
+    return f"Learned: {_lower(_gain(outcome.before, outcome.after, outcome.general))}"
+
+
+def sparkline(curve: Sequence[float]) -> str:
+    """A curve in one line of blocks, the highest value being the tallest."""
+    if len(curve) < 2:
+        return ""
+    step = max(1.0, len(curve) / _SPARKS)
+    points = [curve[int(i * step)] for i in range(int(len(curve) / step))]
+    low, high = min(points), max(points)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((point - low) * scale)] for point in points)
+
+
+def _chapter(version: Version) -> Chapter:
+    kinds = [f"{number} {_KINDS.get(kind, kind)}" for kind, number in version.kinds.items()]
+    about = [f"Learned from {' and '.join(kinds) or 'examples'}, {version.examples} of them still there."]
+    on = f", going on from version {version.continues}" if version.continues else ""
+    work = f"{version.steps} steps, {version.evaluations} measurements and {version.seconds / 60:.0f} min"
+    about.append(f"What was tuned: {version.space}, in {work}{on}.")
+    if version.stale:
+        about.append("Something it was learned from was forgotten: it is not used until it was tested again.")
+    return Chapter(
+        version.number,
+        version.at,
+        version.active,
+        _gain(version.before, version.after, version.general),
+        tuple(about),
+        version.kinds,
+        version.before,
+        version.after,
+        version.curve,
+    )
+
+
+def _gain(before: float, after: float, general: float) -> str:
+    better = (before - after) / before if before else 0.0
+    rest = (
+        "everything else is as before"
+        if abs(general) < 0.0005
+        else (f"everything else {abs(general):.1%} {'worse' if general > 0 else 'better'}")
+    )
+    return f"Answers as you want them are foretold {better:.0%} better (loss {before:.2f} to {after:.2f}), {rest}."
+
+
+def _named(report: dict[str, object]) -> Iterator[object]:
+    for key in ("examples", "held_out"):
+        found = report.get(key)
+        yield from found if isinstance(found, list) else ()
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -186,3 +186,14 @@ def test_the_built_in_model_reads_an_example_as_it_read_the_question(tmp_path: P
         (example,) = own.lessons.examples.of("edited")
         assert "dog is called Biscuit" in example.prompt[0].content
         assert example.prompt[-1].content == "What is my dog called?"
+
+
+def test_a_pick_counts_in_the_next_conversation_already(assistant: Assistant) -> None:
+    chat = assistant.chat()
+    chat.rewrite(asked(chat), "answer first.")
+    assistant.ask("How do I cook rice?")
+    model = assistant.model
+    assert isinstance(model, ScriptedModel)
+    first, second = (call.messages[0].content for call in model.calls)
+    assert "preferred" not in first
+    assert "Asked “How long do I boil an egg?”, they preferred “answer first.” to “First answer here.”" in second

@@ -15,6 +15,7 @@ from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
 if TYPE_CHECKING:
     from mnemon.answering.draft import Draft
     from mnemon.answering.questions import Asked
+    from mnemon.lessons import Lessons
     from mnemon.memory.messages import Messages
     from mnemon.memory.records import Message
     from mnemon.profile import Profile
@@ -31,13 +32,15 @@ class Prompts:
         profile: Stands at the beginning of each.
         settings: The owner's.
         now: The clock.
+        lessons: What was learned about answering this owner.
     """
 
-    def __init__(self, profile: Profile, settings: Settings, now: Callable[[], datetime]) -> None:
+    def __init__(self, profile: Profile, settings: Settings, now: Callable[[], datetime], lessons: Lessons) -> None:
         self._profile = profile
         self._settings = settings
         self._now = now
-        self._profiles: dict[str, str] = {}
+        self._lessons = lessons
+        self._profiles: dict[str, tuple[str, str]] = {}
 
     def memory_limit(self, info: ModelInfo) -> int:
         """How many memories a prompt holds at most."""
@@ -79,20 +82,22 @@ class Prompts:
         # A name with a tilde is kept in memory only, never on disk.
         session = f"{'~' if temporary else ''}c{question.conversation_id}"
         return model.generate(
-            prompt.lay_out(model.info, history, question, draft.recalled, self._profile_for(session)),
+            prompt.lay_out(model.info, history, question, draft.recalled, *self._profile_for(session)),
             max_tokens=self._settings.model.max_answer_tokens,
             sampling=sampling,
             session=session,
+            adapters=self._lessons.adapters(model),
         )
 
     def forget(self) -> None:
         """Let go of the profiles of conversations under way: a line of them may have been forgotten."""
         self._profiles.clear()
 
-    def _profile_for(self, session: str) -> str:
-        """The profile as it was when the conversation was first spoken in: a prompt's beginning does not change."""
+    def _profile_for(self, session: str) -> tuple[str, str]:
+        """Profile and manner as they were when the conversation was first spoken in: a prompt's beginning does not
+        change."""
         if session not in self._profiles:
-            self._profiles[session] = self._profile.text()
+            self._profiles[session] = self._profile.text(), self._lessons.manner()
         return self._profiles[session]
 
 

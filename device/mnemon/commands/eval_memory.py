@@ -54,7 +54,7 @@ def evaluate_memory(
         raise InputError("There is nothing to measure.", hint="Give --path FILE, or --size N.")
     for file, text in ((table_file, tables), (plot_file, chart)):
         if file is not None:
-            _write(file, text)
+            output.write_file(file, text)
     if as_json:
         output.print_json(figures)
     else:
@@ -87,10 +87,3 @@ def _at_sizes(counts: list[int]) -> tuple[Any, str, str]:
     with output.progress("Measured") as seen:
         rows = sizes.run(counts, progress=seen)
     return rows, report.size_table(rows), report.size_chart(rows)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.", hint="Name another file.") from error

@@ -23,6 +23,7 @@ class LazyGroup(click.Group):
         "completion": ("completion:completion", "Print the completion script for your shell."),
         "doctor": ("doctor:doctor", "Check what is installed, where data lives, and what to mend."),
         "eval": ("eval:evaluate", "Measure recall and answers on real data."),
+        "learn": ("learn:learn", "Learn from what you did with answers; see what was learned; go back."),
         "memory": ("memory:memory", "Look at, change, forget, back up, export and import what is remembered."),
         "models": ("models:models", "List, pull and choose local models."),
         "privacy": ("privacy:privacy", "What may leave this device, and what has left."),

@@ -23,6 +23,7 @@ MANNER = (
 )
 FACTS_HEADING = "What you know about the user:"
 EPISODES_HEADING = "From earlier conversations:"
+MANNER_HEADING = "How the user likes to be answered (only the manner counts):"
 
 # The built-in model was trained on rows of 512 tokens with up to six facts: six short messages leave room for both.
 BRIEF_HISTORY = 6
@@ -30,7 +31,12 @@ NOTE_CHARACTERS = 300
 
 
 def lay_out(
-    info: ModelInfo, history: Sequence[Message], question: Message, memories: Sequence[Recalled], profile: str
+    info: ModelInfo,
+    history: Sequence[Message],
+    question: Message,
+    memories: Sequence[Recalled],
+    profile: str,
+    manner: str = "",
 ) -> list[ChatMessage]:
     """The messages to give the model.
 
@@ -40,6 +46,7 @@ def lay_out(
         question: The message to answer; its ``context`` already holds its notes (see :func:`notes`).
         memories: What was recalled for it, best first; read for placement ``system`` only.
         profile: A few lines about the owner; read for placement ``message`` only, and constant in a conversation.
+        manner: A few lines on how they like to be answered, likewise.
     """
     if info.memory_placement == "system":
         said = [ChatMessage(_model_role(m), m.text) for m in history[-BRIEF_HISTORY:] if m.text]
@@ -47,7 +54,7 @@ def lay_out(
             said = said[1:]
         system = system_with_notes(list(_note_lines(memories, info.memory_limit)))
         return [ChatMessage("system", system), *said, ChatMessage("user", question.text)]
-    system = system_with_profile(profile)
+    system = system_with_profile(profile, manner)
     said = [ChatMessage(_model_role(m), m.context + m.text) for m in history if m.text]
     return [ChatMessage("system", system), *said, ChatMessage("user", question.context + question.text)]
 
@@ -70,10 +77,12 @@ def system_with_notes(lines: Sequence[str]) -> str:
     return "\n".join([IDENTITY, *headed])
 
 
-def system_with_profile(profile: str) -> str:
+def system_with_profile(profile: str, manner: str = "") -> str:
     """The system text for placement ``message``: who Mnemon is, how it speaks, and a few lines about the owner."""
-    system = f"{IDENTITY} {MANNER}"
-    return f"{system}\n\n{FACTS_HEADING}\n{profile}" if profile else system
+    parts = [f"{IDENTITY} {MANNER}"]
+    parts += [f"{FACTS_HEADING}\n{profile}"] if profile else []
+    parts += [f"{MANNER_HEADING}\n{manner}"] if manner else []
+    return "\n\n".join(parts)
 
 
 def notes_before(lines: Sequence[str], today: date) -> str:
@@ -82,6 +91,12 @@ def notes_before(lines: Sequence[str], today: date) -> str:
     if not lines:
         return f"{day})\n\n"
     return "\n".join([day, "Notes from memory, to use only where they help:", *lines]) + ")\n\n"
+
+
+def without_notes(text: str) -> str:
+    """An owner's message of a prompt without what :func:`notes_before` put before it."""
+    notes, end, words = text.partition(")\n\n")
+    return words if end and notes.startswith("(Today is ") else text
 
 
 def fact_line(text: str) -> str:
