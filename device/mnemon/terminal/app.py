@@ -7,18 +7,21 @@ import logging
 import time
 import traceback
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from mnemon import lessons
 from mnemon import settings as settings_module
 from mnemon.errors import MnemonError
 from mnemon.terminal import commands, keymap, terminal_keys
 from mnemon.terminal.clipboard import copy_native
 from mnemon.terminal.screens.chat import ChatScreen
+from mnemon.terminal.studying import LOOK_EVERY_S, Study, quiet_for
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
@@ -54,6 +57,8 @@ class MnemonApp(App[None], inherit_bindings=False):
         self.chosen_model = self.model_name = assistant.settings.model.name
         self._interrupted_at = 0.0
         self._theme_chosen = False
+        self._used_at = time.monotonic()
+        self._study: Study | None = None
         own = assistant.settings.terminal
         self.keymap_in_use, self._keymap_problems = keymap.check(own.keymap, enter_sends=own.enter_sends)
 
@@ -77,6 +82,7 @@ class MnemonApp(App[None], inherit_bindings=False):
         self.set_keymap(self.keymap_in_use)
         for problem in self._keymap_problems:
             self.say(problem, problem=True)
+        self.set_interval(LOOK_EVERY_S, self.learn_if_quiet)
 
     def watch_theme(self, theme: str) -> None:
         """Remember the theme the owner chose."""
@@ -103,6 +109,7 @@ class MnemonApp(App[None], inherit_bindings=False):
             self.say(f"{self.model_name} talks from now on.")
 
     async def _take_model(self, name: str | None) -> bool:
+        await self._end_study()  # what it tunes fits the model it began with
         status = self.chat.status
         status.model = self.model_name if name is None else name
         status.activity = "loading model…"
@@ -126,6 +133,77 @@ class MnemonApp(App[None], inherit_bindings=False):
         for note in info.notes:
             self.say(note)
         return True
+
+    # -- lessons ---------------------------------------------------------------------------------------------------
+
+    @property
+    def quiet(self) -> timedelta:
+        """How long nobody has used the app."""
+        return quiet_for(self._used_at)
+
+    @property
+    def learning(self) -> bool:
+        """Whether a lesson is being held."""
+        return self._study is not None
+
+    async def on_event(self, event: events.Event) -> None:
+        """Somebody is there: keys and mouse come through here first, whoever they are for."""
+        if isinstance(event, events.InputEvent | events.Paste):
+            self._used_at = time.monotonic()
+        await super().on_event(event)
+
+    @work(group="study", exclusive=True)
+    async def learn_if_quiet(self) -> None:
+        """Begin a lesson if the owner's conditions hold."""
+        if self.learning or not self.model_ready or self.chat.answering:
+            return
+        try:
+            standing = await asyncio.to_thread(self.assistant.lessons.standing, self.quiet)
+        except MnemonError as error:
+            log.warning("no lesson: %s", error.code)
+            return
+        if standing.verdict.may and not self.learning:
+            self._learn(by_itself=True)
+
+    def learn_now(self) -> None:
+        """Begin a lesson, whatever the conditions say."""
+        if self.learning:
+            self.say("A lesson is being held already.")
+        elif not self.model_ready:
+            self.say("The model is not loaded yet.", problem=True)
+        else:
+            self._learn(by_itself=False)
+
+    def _learn(self, *, by_itself: bool) -> None:
+        self._study = Study(self.assistant.lessons, self.post_message, by_itself=by_itself)
+        self.chat.status.lesson = "learning…"
+        self._study.start()
+
+    @on(Study.Went)
+    def lesson_went_on(self, message: Study.Went) -> None:
+        """Show how far it is."""
+        if self.learning:
+            self.chat.status.lesson = f"learning {message.progress.share:.0%}"
+
+    @on(Study.Ended)
+    def lesson_ended(self, message: Study.Ended) -> None:
+        """Say what came of it: always when the owner asked for it, else only when something was learned."""
+        self._study = None
+        self.chat.status.lesson = ""
+        if message.error is not None:
+            if message.by_itself:
+                log.warning("a lesson failed: %s", self.line_about(message.error))
+            else:
+                self.report(message.error)
+        elif message.outcome is not None and (message.outcome.accepted or not message.by_itself):
+            key = self.key_of("chat.learned")
+            self.say(f"{lessons.sentence(message.outcome)} {key} shows what was learned.")
+
+    async def _end_study(self) -> None:
+        study = self._study
+        if study is not None:
+            study.stop()
+            await asyncio.to_thread(study.join, QUIT_WAIT_S)
 
     # -- telling the owner -----------------------------------------------------------------------------------------
 
@@ -200,6 +278,7 @@ class MnemonApp(App[None], inherit_bindings=False):
         runner = self.chat.leave_turn()
         if runner is not None:
             await asyncio.to_thread(runner.join, QUIT_WAIT_S)
+        await self._end_study()
         self.exit()
 
     def conversation_forgotten(self, conversation_id: int) -> None:

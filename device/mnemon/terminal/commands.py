@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
@@ -23,6 +24,14 @@ def every(app: MnemonApp) -> Iterator[SystemCommand]:
     yield SystemCommand("Edit and resend", "Rewrite your last or selected message", chat.action_edit_question)
     yield SystemCommand("Version before", "Show the version before (2/3)", lambda: chat.action_sibling(-1))
     yield SystemCommand("Version after", "Show the version after (2/3)", lambda: chat.action_sibling(1))
+    yield SystemCommand(
+        "Good answer", "Say that the answer was good; again takes it back", partial(chat.action_thumb, "praised")
+    )
+    yield SystemCommand("Bad answer", "Say that the answer was not good", partial(chat.action_thumb, "blamed"))
+    yield SystemCommand("Write the answer yourself", "What the answer should have been", chat.action_rewrite)
+    yield SystemCommand(
+        "What was learned", "What Mnemon learned from you; go back, or learn now", chat.action_learned
+    )
     yield SystemCommand("Stop", "Stop the answer and keep what is there", chat.stop_answer)
     yield SystemCommand("Copy message", "Copy the selected message or the last answer", chat.action_copy_message)
     yield SystemCommand("Copy code block", "Copy a code block of the answer", chat.action_copy_code)

@@ -10,16 +10,18 @@ from mnemon.memory.records import Message
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
     from mnemon.chat import Chat
+    from mnemon.learning.examples import Kind
     from mnemon.turns import Turn, Where
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message and its place among its siblings, 1 of 1 when it has none."""
+    """A message, its place among its siblings (1 of 1 when it has none) and its thumb (``up``, ``down`` or none)."""
 
     message: Message
     place: int = 1
     count: int = 1
+    thumb: str = ""
 
 
 class OpenConversation:
@@ -57,10 +59,11 @@ class OpenConversation:
             return []
         chat = self._open()
         shown = []
+        thumbs = chat.thumbs()
         for message in chat.messages():
             ids = [sibling.id for sibling in chat.siblings(message.id)]
             place = ids.index(message.id) + 1 if message.id in ids else 1
-            shown.append(Shown(message, place, max(len(ids), 1)))
+            shown.append(Shown(message, place, max(len(ids), 1), thumbs.get(message.id, "")))
         self.unanswered = _unanswered([entry.message for entry in shown])
         return shown
 
@@ -101,6 +104,28 @@ class OpenConversation:
         """The same message in other words."""
         self.unanswered = None
         return self._open().edit(message_id, text)
+
+    def rewrite(self, answer_id: int, text: str) -> None:
+        """The answer in the owner's own words."""
+        self._open().rewrite(answer_id, text)
+
+    def thumb(self, answer_id: int, kind: Kind) -> bool:
+        """Praise or blame an answer; whether that stands now."""
+        chat = self._open()
+        return chat.praise(answer_id) if kind == "praised" else chat.blame(answer_id)
+
+    def pick(self, answer_id: int, over: int) -> None:
+        """Take one of two answers."""
+        self._open().pick(answer_id, over)
+
+    def used(self, answer_id: int) -> None:
+        """An answer was taken along."""
+        self._open().used(answer_id)
+
+    def texts(self, *ids: int) -> tuple[str, ...]:
+        """The words of answers to one message."""
+        known = {message.id: message.text for message in self._open().siblings(ids[0])}
+        return tuple(known.get(id, "") for id in ids)
 
     def _open(self) -> Chat:
         if self._chat is None:

@@ -38,7 +38,7 @@ class Command:
 def _classes() -> dict[str, tuple[type[DOMNode], ...]]:
     """Every class with bindings, by scope."""
     from mnemon.terminal.app import MnemonApp
-    from mnemon.terminal.screens import chat, consent, conversations, dialogs, help, models, profile
+    from mnemon.terminal.screens import chat, consent, conversations, dialogs, help, learned, models, profile
     from mnemon.terminal.widgets.composer import Composer
     from mnemon.terminal.widgets.memory_panel import MemoryPanel
     from mnemon.terminal.widgets.message_view import MessageView
@@ -52,8 +52,9 @@ def _classes() -> dict[str, tuple[type[DOMNode], ...]]:
         "conversations": (conversations.ConversationsScreen,),
         "profile": (profile.ProfileScreen,),
         "models": (models.ModelsScreen,),
+        "learned": (learned.LearnedScreen,),
         "help": (help.HelpScreen,),
-        "dialogs": (dialogs.Confirm, dialogs.Ask, dialogs.Rewrite, consent.Consent),
+        "dialogs": (dialogs.Confirm, dialogs.Ask, dialogs.Rewrite, consent.Consent, dialogs.PickOne),
     }
 
 
@@ -64,6 +65,7 @@ _TOGETHER = (
     ("app", "conversations"),
     ("app", "profile"),
     ("app", "models"),
+    ("app", "learned"),
     ("app", "help"),
 )
 """Scopes that are active at the same time: there one key can do only one thing."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-ROUTES = {"local": "said", "quoted": "quoted", "unknown": "not known", "cloud": "cloud"}
+ROUTES = {"local": "said", "quoted": "quoted", "unknown": "not known", "cloud": "cloud", "edited": "in your words"}
 """How an answer came about, in the words the app uses."""
 
 ROUTE_SENTENCES = {

@@ -14,7 +14,7 @@ from textual.widgets import Footer, Markdown, Static
 from mnemon.memory.records import Message
 from mnemon.terminal import editor, markdown_export
 from mnemon.terminal.conversation import OpenConversation
-from mnemon.terminal.screens.chat_memory import MemoryScreen
+from mnemon.terminal.screens.chat_learning import LearningScreen
 from mnemon.terminal.screens.dialogs import Ask, Rewrite
 from mnemon.terminal.text import code_blocks
 from mnemon.terminal.widgets.composer import Composer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mnemon.assistant import Assistant
 
 
-class ChatScreen(MemoryScreen):
+class ChatScreen(LearningScreen):
     """One conversation at a time. Esc always leads one step back: to the input, to the end, to a stopped answer."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
@@ -47,6 +47,10 @@ class ChatScreen(MemoryScreen):
         Binding("f7", "edit_question", "Edit the question and resend", id="chat.edit", show=False, priority=True),
         Binding("f8", "copy_message", "Copy the message", id="chat.copy", show=False),
         Binding("f9", "copy_code", "Copy a code block (again: the one before)", id="chat.copy-code", show=False),
+        Binding("alt+g", "thumb('praised')", "A good answer", id="chat.praise", show=False),
+        Binding("alt+b", "thumb('blamed')", "Not a good answer", id="chat.blame", show=False),
+        Binding("alt+w", "rewrite", "Write the answer yourself", id="chat.rewrite", show=False),
+        Binding("f10", "learned", "What was learned", id="chat.learned", show=False),
         Binding("ctrl+s", "export", "Export to Markdown", id="chat.export", show=False),
         Binding("alt+up,ctrl+up", "select(-1)", "Select the message before", id="chat.previous", show=False),
         Binding("alt+down,ctrl+down", "select(1)", "Select the message after", id="chat.next", show=False),
@@ -225,6 +229,9 @@ class ChatScreen(MemoryScreen):
             self.notice("There is no message to copy yet.")
         else:
             await self.mnemon.copy(view.text, "the message" if view.role == "owner" else "the answer")
+            if view.role == "assistant" and view.message is not None:
+                with self.reporting():
+                    await self.blocking(self.conversation.used, view.message.id)
 
     @work
     async def action_copy_code(self) -> None:

@@ -51,6 +51,9 @@ class TurnScreen(Connected, Screen[None]):
         self._answer: MessageView | None = None
         self._asked = ""
         self._proposal: Proposal | None = None
+        self._asked_anew = False
+        self.finished: Answer | None = None
+        """The answer of the turn that has just ended, until somebody took it from here."""
 
     @property
     def transcript(self) -> Transcript:
@@ -138,7 +141,10 @@ class TurnScreen(Connected, Screen[None]):
         if view is None or view.message is None:
             self.notice("There is no answer to write again yet.")
             return
-        answer_id = view.message.id
+        self.regenerate(view.message.id)
+
+    def regenerate(self, answer_id: int) -> None:
+        """Another answer to the same question."""
         self._begin(lambda: self.conversation.regenerate(answer_id), asked="", question=None, replacing=answer_id)
 
     def _begin(
@@ -148,7 +154,9 @@ class TurnScreen(Connected, Screen[None]):
             return
         self.answering = True
         self._asked = asked
+        self._asked_anew = question is None
         self._proposal = None
+        self.finished = None
         self._run(begin, question, replacing)
 
     @work(group="turn")
@@ -184,6 +192,7 @@ class TurnScreen(Connected, Screen[None]):
             case TurnFinished(answer):
                 await view.finish(answer.text)
                 view.state = ""
+                self.finished = answer
                 self._show_figures(answer)
 
     def _show_figures(self, answer: Answer) -> None:

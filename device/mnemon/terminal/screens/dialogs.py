@@ -1,4 +1,4 @@
-"""Small questions: yes or no, and a line of text."""
+"""Small questions: yes or no, a line of text, one of two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, SelectionList, Static, TextArea
 
@@ -78,17 +78,18 @@ class Rewrite(ModalScreen[str | None]):
         Binding("escape", "cancel", "Cancel", id="rewrite.cancel"),
     ]
 
-    def __init__(self, title: str, text: str) -> None:
+    def __init__(self, title: str, text: str, *, done: str = "send") -> None:
         super().__init__()
         self._title = title
         self._text = text
+        self._done = done
 
     def compose(self) -> ComposeResult:
         """The title, the text, and how to answer."""
         with Vertical(classes="dialog -tall"):
             yield Static(self._title, classes="title", markup=False)
             yield TextArea(self._text, tab_behavior="focus", soft_wrap=True)
-            yield Static("ctrl+s send   esc cancel", classes="keys", markup=False)
+            yield Static(f"ctrl+s {self._done}   esc cancel", classes="keys", markup=False)
 
     def on_mount(self) -> None:
         """Start at the end of the text."""
@@ -136,3 +137,37 @@ class Choose(ModalScreen[tuple[str, ...] | None]):
     def action_cancel(self) -> None:
         """Close without choosing anything."""
         self.dismiss(None)
+
+
+class PickOne(ModalScreen[int | None]):
+    """Two answers to one question: which one is better? Esc leaves it open, and the first one stays."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1,left", "answer(0)", "The first", id="pick.first"),
+        Binding("2,right", "answer(1)", "The second", id="pick.second"),
+        Binding("escape", "answer(-1)", "Neither", id="pick.neither"),
+    ]
+
+    def __init__(self, question: str, first: str, second: str) -> None:
+        super().__init__()
+        self._question = question
+        self._answers = (first, second)
+
+    def compose(self) -> ComposeResult:
+        """The question, both answers one under the other, and how to pick."""
+        with Vertical(classes="page"):
+            yield Static("Which answer is better?", classes="title", markup=False)
+            yield Static(self._question, classes="details", markup=False)
+            with VerticalScroll(id="pick"):
+                for number, answer in enumerate(self._answers, 1):
+                    yield Static(f"{number}", classes="title", markup=False)
+                    yield Static(answer, classes="answer", markup=False)
+            yield Static("1 the first   2 the second   esc neither", classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Long answers scroll."""
+        self.query_one(VerticalScroll).focus()
+
+    def action_answer(self, which: int) -> None:
+        """Close with the pick."""
+        self.dismiss(None if which < 0 else which)

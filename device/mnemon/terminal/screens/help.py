@@ -24,6 +24,7 @@ TITLES = {
     "conversations": "In the list of conversations",
     "profile": "In the profile",
     "models": "In the models",
+    "learned": "In what was learned",
     "help": "Here",
     "dialogs": "In questions",
 }

@@ -30,6 +30,9 @@ class MessageView(Vertical, can_focus=True):
         Binding("b", "screen.copy_code", "Copy code", id="message.copy-code"),
         Binding("e", "screen.edit_question", "Edit", id="message.edit"),
         Binding("r", "screen.regenerate", "Again", id="message.regenerate"),
+        Binding("plus", "screen.thumb('praised')", "Good answer", id="message.praise", show=False),
+        Binding("minus", "screen.thumb('blamed')", "Bad answer", id="message.blame", show=False),
+        Binding("w", "screen.rewrite", "Write it yourself", id="message.rewrite", show=False),
         Binding("v", "screen.raw", "Raw", id="message.raw"),
         Binding("left", "screen.sibling(-1)", "Version before", id="message.sibling-before", show=False),
         Binding("right", "screen.sibling(1)", "Version after", id="message.sibling-after", show=False),
@@ -77,6 +80,8 @@ class MessageView(Vertical, can_focus=True):
                 parts.append(message.status)
             if self.shown.count > 1:
                 parts.append(f"{self.shown.place}/{self.shown.count}")
+            if self.shown.thumb:
+                parts.append({"up": "👍 good", "down": "👎 not good"}[self.shown.thumb])
             if not self.state:
                 parts.append(day_and_time(message.said_at))
         parts.append(self.state)

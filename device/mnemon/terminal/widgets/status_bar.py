@@ -31,6 +31,8 @@ class StatusBar(Widget):
     """Why it came about like that."""
     dropped: reactive[int] = reactive(0)
     """Oldest messages that left the window."""
+    lesson: reactive[str] = reactive("")
+    """How far a lesson is; empty when none is held."""
     temporary: reactive[bool] = reactive(False)
     """Nothing of this chat is kept."""
 
@@ -42,6 +44,8 @@ class StatusBar(Widget):
         parts.append((2, self.model))
         if self.route:
             parts.append((3, self.route))
+        if self.lesson:
+            parts.append((4, self.lesson))
         if self.dropped:
             noun = "message" if self.dropped == 1 else "messages"
             parts.append((4, f"⋯ {self.dropped} oldest {noun} left the window"))

@@ -49,6 +49,12 @@ class Transcript(VerticalScroll, can_focus=False):
         """The newest answer."""
         return next((view for view in reversed(self.views) if view.role == "assistant"), None)
 
+    def question_of(self, answer_id: int) -> str:
+        """The owner's words before an answer that is drawn."""
+        views = self.views
+        at = next((i for i, view in enumerate(views) if view.message and view.message.id == answer_id), 0)
+        return next((view.text for view in reversed(views[:at]) if view.role == "owner"), "")
+
     @property
     def following(self) -> bool:
         """Whether the end of the conversation is in sight."""
