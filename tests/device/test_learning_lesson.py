@@ -57,8 +57,6 @@ def unharmed(store: Store, model: LearningModel, version: int | None) -> None:
 @pytest.mark.parametrize("space", ["vector", "steering basis", "soft prompt"])
 def test_a_lesson_finds_what_is_there_to_learn(store: Store, space: str) -> None:
     model, told = LearningModel(), list[Progress]()
-    store.execute("DELETE FROM secrets")  # the same split each time
-    store.execute("INSERT INTO secrets (name, value) VALUES ('learning split', ?)", (b"s" * 32,))
     found = Lesson(store, model, spaces=[space], seed=1, general=[]).run(BUDGET, report=told.append)  # type: ignore[arg-type]
     assert found.accepted, found.reason
     assert found.after < 0.92 * found.before
@@ -191,6 +189,12 @@ def test_too_little_to_learn_from(count: int) -> None:
     with filled(learnable(count)) as store, pytest.raises(TooFewExamplesError) as caught:
         held(store, LearningModel())
     assert "\n" not in caught.value.one_line()
+
+
+def test_what_the_model_cannot_read_in_one_piece_is_left_out(store: Store) -> None:
+    too_long = Examples(store).add(example(99, said(1) + " x" * 200))
+    assert held(store, LearningModel(), Budget(600.0, evaluations=20)).steps > 0
+    assert too_long.id not in Versions(store).book.journal(1).header.examples
 
 
 def test_a_loss_that_is_no_number_leaves_the_version_in_use(store: Store) -> None:

@@ -48,6 +48,8 @@ SPACES = ("vector", "lora")
 """Tried in every lesson from the base on: those that won for some simulated owner (docs/learning.md)."""
 MOMENTUM = 0.5
 
+_TEMPLATE_TOKENS = 16
+"""That a chat template puts around a message, at most."""
 _TRIAL_SHARE = 0.25
 _FEWEST_TRIAL_STEPS = 4
 _HARM = 0.007
@@ -268,7 +270,7 @@ class Lesson:
     # -- what is learned from ---------------------------------------------------------------------------------
 
     def _plan(self) -> _Plan:
-        examples = Examples(self._store).all()
+        examples = [example for example in Examples(self._store).all() if self._fits(example)]
         learn, held_out = gate.split(examples, self._store.secret("learning split"))
         conversations = len({examples[i].conversation for i in held_out})
         if len(learn) < gate.FEWEST_TO_LEARN or conversations < gate.FEWEST_CONVERSATIONS:
@@ -282,6 +284,13 @@ class Lesson:
             chosen = select([examples[i] for i in learn], self._embed) if self._embed else range(-MOST, 0)
             learn = [learn[i] for i in chosen]
         return _Plan([examples[i] for i in learn], [examples[i] for i in held_out], self._general)
+
+    def _fits(self, example: Example) -> bool:
+        """Whether the model can read it in one piece; what it was told in a larger window it may not."""
+        count = self._model.count_tokens
+        answer = max(count(example.chosen), count(example.rejected or ""))
+        prompt = sum(count(message.content) + _TEMPLATE_TOKENS for message in example.prompt)
+        return prompt + answer + _TEMPLATE_TOKENS <= self._model.info.context_tokens
 
     def _sound(self, examples: Sequence[Example], places: list[int]) -> list[int]:
         """Without what is no language to the base: a slip of the paste key teaches nothing."""
