@@ -79,6 +79,7 @@ class Recall:
         # The speakers that each word of a name may mean, as far as they were read from the index.
         self._who: dict[str, set[int]] = {}
         self._speakers_read = 0
+        self._owner_speaks = False
 
     def find(
         self,
@@ -109,6 +110,7 @@ class Recall:
                 allowed &= (messages.role != ASSISTANT) & ~((messages.role == OWNER) & messages.asks)
             if within is not None:
                 allowed &= messages.conversation == within
+            self._owner_speaks = bool((messages.role == OWNER).any())
             question, time = self._with_time(messages, question, at)
             meaning = self._meaning(question)
             of_messages, of_facts = (
@@ -147,6 +149,7 @@ class Recall:
         """
         with self._index.lock:
             rows = self._index.rows("message")
+            self._owner_speaks = bool((rows.role == OWNER).any())
             question, time = self._with_time(rows, question, at)
             meaning = self._meaning(question)
             cosine = rows.vectors.cosines(meaning)
@@ -169,8 +172,10 @@ class Recall:
             return question, None
         time = asked_time(question, local_day(at))
         told = None if time and time.spans else relative(question, local_day(at))
-        days = self._days_of(rows, told.event) if told else None
-        if told is None or days is None:
+        if told is None or self._named(told.asks):  # of a talk between others: the answer is said with the event
+            return question, time
+        days = self._days_of(rows, told.event)
+        if days is None:
             return question, time
         return told.asks, AskedTime((seen_from(days, told.side),), bool(time and time.when))
 
@@ -259,7 +264,10 @@ class Recall:
 
     def _weights(self, question: str, time: AskedTime | None) -> Weights:
         return ranking.for_question(
-            self.weights, names_a_speaker=bool(self._named(question)), names_a_time=bool(time and time.spans)
+            self.weights,
+            # Where the owner said nothing, all is talk between others.
+            names_a_speaker=bool(self._named(question)) or not self._owner_speaks,
+            names_a_time=bool(time and time.spans),
         )
 
     def _asked(self, kind: Kind, rows: Rows, question: str) -> Asked:
