@@ -10,31 +10,27 @@ import contextlib
 import secrets
 import threading
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mnemon.errors import JournalError, LearningError, MnemonError, TooFewExamplesError
 from mnemon.learning import gate
 from mnemon.learning.book import Book
 from mnemon.learning.course import Course, Rehearsing
 from mnemon.learning.examples import Example, Examples
+from mnemon.learning.general import general_set
 from mnemon.learning.journal import Header
 from mnemon.learning.objectives import FromScores, Kind, kind_for, texts
+from mnemon.learning.progress import Budget, Clock, Outcome, Progress
 from mnemon.learning.selection import MOST, plausible, select
 from mnemon.learning.spaces.making import NEED_TRACES, again, described, make
 from mnemon.learning.spaces.space import Shape, Space
 from mnemon.learning.traces import learn_traces
 from mnemon.learning.versions import Standing, Versions
-from mnemon.runtime.chat_model import ChatMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -44,8 +40,10 @@ if TYPE_CHECKING:
     from mnemon.runtime.adapters import Active
     from mnemon.runtime.chat_model import ChatModel
 
+__all__ = ["SPACES", "Budget", "Lesson", "Outcome", "Progress"]
+
 SPACES = ("vector", "lora")
-"""Tried in every lesson from the base on: those that won for some simulated owner (docs/learning.md)."""
+"""Tried in every lesson that begins with the base; the better one goes on."""
 MOMENTUM = 0.5
 
 _TEMPLATE_TOKENS = 16
@@ -54,69 +52,6 @@ _TRIAL_SHARE = 0.25
 _FEWEST_TRIAL_STEPS = 4
 _HARM = 0.007
 """The general set may get worse by so much after a lesson; the gate allows one percent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How long a lesson may take.
-
-    Attributes:
-        seconds: From beginning to end, the gate included.
-        evaluations: Measurements of learning at most; None: as many as there is time for.
-    """
-
-    seconds: float
-    evaluations: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a lesson is.
-
-    Attributes:
-        phase: ``reading``, ``choosing``, ``learning`` or ``testing``.
-        step: Steps so far.
-        loss: At the last look, nats a token on a part of what is learned from.
-        best: The least so far.
-        seconds: Since it began.
-        share: Of the budget, 0 to 1.
-    """
-
-    phase: Literal["reading", "choosing", "learning", "testing"]
-    step: int
-    loss: float
-    best: float
-    seconds: float
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a lesson came to.
-
-    Attributes:
-        accepted: Whether there is a new version.
-        before: Held-out loss of what was in use, nats a token.
-        after: Held-out loss of what was learned.
-        steps: Records of its journal.
-        seconds: How long it took.
-        space: What was tuned.
-        evaluations: Measurements of learning.
-        version: The new version's number; None: the one before stays.
-        reason: For a person, one sentence.
-        general: By which share of itself the general set's loss grew over the base's.
-    """
-
-    accepted: bool
-    before: float
-    after: float
-    steps: int
-    seconds: float
-    space: str
-    evaluations: int
-    version: int | None
-    reason: str
-    general: float = 0.0
 
 
 @dataclass(slots=True)
@@ -139,39 +74,6 @@ class _Plan:
     def general_numbers(self) -> range:
         first = len(self.learn) + len(self.held_out)
         return range(first, first + len(self.general))
-
-
-@dataclass(slots=True)
-class _Clock:
-    """The budget, as it runs out."""
-
-    budget: Budget
-    report: Callable[[Progress], None]
-    stop: threading.Event
-    evaluations: Callable[[], int] = lambda: 0
-    began: float = field(default_factory=time.monotonic)
-    reserve: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def share(self) -> float:
-        shares = [self.seconds / max(self.budget.seconds - self.reserve, 1e-9)]
-        if self.budget.evaluations is not None:
-            shares.append(self.evaluations() / max(self.budget.evaluations, 1))
-        return min(1.0, max(shares))
-
-    @property
-    def over(self) -> bool:
-        return self.stop.is_set() or self.share >= 1.0
-
-    def tell(self, phase: Any, course: Course | None = None) -> None:
-        step, loss, best = 0, 0.0, 0.0
-        if course is not None and course.curve:
-            step, loss, best = len(course.page.records), course.curve[-1], course.best
-        self.report(Progress(phase, step, loss, best, self.seconds, self.share))
 
 
 class Lesson:
@@ -223,7 +125,7 @@ class Lesson:
             DiskFullError: No space is left for its journal.
             ModelError: The model cannot score.
         """
-        clock = _Clock(budget, report, stop or threading.Event())
+        clock = Clock(budget, report, stop or threading.Event())
         with self._alone():
             self._versions.settle()
             clock.tell("reading")
@@ -302,7 +204,7 @@ class Lesson:
 
     # -- learning ---------------------------------------------------------------------------------------------
 
-    def _learn(self, plan: _Plan, objective: FromScores, clock: _Clock) -> Outcome:
+    def _learn(self, plan: _Plan, objective: FromScores, clock: Clock) -> Outcome:
         shape = Shape.of(self._model)
         before = self._versions.active(shape.base)
         began = time.monotonic()
@@ -334,7 +236,7 @@ class Lesson:
         shape: Shape,
         before: Standing,
         objective: Rehearsing,
-        clock: _Clock,
+        clock: Clock,
         pages: list[Page],
     ) -> Course:
         """The course that goes on: one that was cut off, the version in use, or the best of several spaces."""
@@ -433,7 +335,7 @@ class Lesson:
         objective: FromScores,
         before: Standing,
         course: Course,
-        clock: _Clock,
+        clock: Clock,
         evaluations: int,
     ) -> Outcome:
         held_out = [example.id for example in plan.held_out]
@@ -503,28 +405,3 @@ def _harm(objective: FromScores, active: Active, general: Sequence[int]) -> floa
     """By which share of itself the loss of general examples grows over the base's."""
     base = objective.measure((), general).loss
     return objective.measure(active, general).loss / base - 1 if base else 0.0
-
-
-@cache
-def general_set() -> tuple[Example, ...]:
-    """The fixed general set: ``general.toml``."""
-    from datetime import UTC, datetime
-
-    from mnemon.runtime.prompt import system_with_notes
-
-    data = tomllib.loads(resources.files("mnemon.learning").joinpath("general.toml").read_text("utf-8"))
-    rows: Iterable[dict[str, str]] = data["pair"]
-    system = ChatMessage("system", system_with_notes([]))
-    return tuple(
-        Example(
-            id=f"general-{number}",
-            prompt=(system, ChatMessage("user", row["ask"])),
-            chosen=row["answer"],
-            rejected=None,
-            kind="asked",
-            conversation=f"general-{number}",
-            memories=(),
-            at=datetime(2026, 11, 21, tzinfo=UTC),
-        )
-        for number, row in enumerate(rows)
-    )
