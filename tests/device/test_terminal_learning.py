@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from learned import learn
 from terminal_app import notice, opened, ready, said, screen_text, settled, tell, texts, views, wait_until
+from textual import events
 
 from mnemon.errors import LearningError
 from mnemon.evaluation import owners
@@ -89,6 +90,18 @@ async def test_nothing_is_kept_of_a_temporary_chat(home: Path) -> None:
             await pilot.press("alt+g")
             await wait_until(pilot, lambda: "Of a temporary chat nothing is learned" in said(app))
             assert kinds(app) == []
+
+
+async def test_alt_and_a_letter_as_terminals_really_send_it_is_a_command_and_no_text(home: Path) -> None:
+    with opened(home, "Boil it long.") as app:
+        async with app.run_test() as pilot:
+            await ready(pilot)
+            await tell(pilot, "An egg?")
+            app.post_message(events.Key("alt+g", "g"))
+            await wait_until(pilot, lambda: "👍 good" in views(app)[-1].header())
+            app.post_message(events.Key("alt+k", "k"))
+            await pilot.press("x")
+            assert app.chat.composer.text == "x"
 
 
 def due(app: MnemonApp, *, now: bool) -> None:

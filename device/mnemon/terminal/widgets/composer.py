@@ -117,7 +117,8 @@ class Composer(TextArea):
     async def _on_key(self, event: events.Key) -> None:
         # Its own keys are obeyed here and now. Textual would look at a binding before this widget has seen the
         # letters typed just before it (priority), or after those typed just after: quick typing would be torn.
-        if not event.is_printable:
+        alt = event.key.startswith("alt+")  # terminals report Alt and a letter as Esc and that letter: it is no text
+        if alt or not event.is_printable:
             key = _OTHER_NAMES.get(event.key, event.key)
             active = self.screen.active_bindings.get(key)
             own = active is not None and active.node is self and active.enabled
@@ -125,6 +126,9 @@ class Composer(TextArea):
                 event.stop()
                 event.prevent_default()
                 return
+        if alt and event.is_printable:
+            event.prevent_default()
+            return  # a command of the screen's, if anybody's
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
