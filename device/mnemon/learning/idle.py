@@ -31,6 +31,7 @@ from mnemon.settings import LearningSettings
 BUSY = 0.75
 """Other programs use more than this share of the cores, by the load of the last minute: then they go first."""
 
+_JUST_NOW = timedelta(seconds=90)
 _HOURS = re.compile(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)")
 _NOT_THE_PROCESSOR = re.compile(r"batt|charger|wifi|iwl|nvme|skin|pa_?therm|modem|ambient", re.IGNORECASE)
 _LIKELY_C = (1.0, 125.0)
@@ -103,17 +104,19 @@ def may_begin(settings: LearningSettings, machine: Machine, moment: Moment) -> V
     if not settings.record and not moment.new_examples:
         against.append("learning.record is off: there is nothing new to learn from")
     elif moment.new_examples < settings.new_examples:
-        against.append(f"{moment.new_examples} new examples, {settings.new_examples} are needed")
+        noun = "example" if moment.new_examples == 1 else "examples"
+        against.append(f"{moment.new_examples} new {noun}, {settings.new_examples} are needed")
     every = timedelta(hours=settings.every_hours)
     if moment.since_lesson is not None and moment.since_lesson < every:
         against.append(f"the next one may begin in {_spoken(every - moment.since_lesson)}")
     wait = timedelta(minutes=settings.idle_minutes)
     if moment.idle < wait:
-        against.append(f"the app was used {_spoken(moment.idle)} ago, {_spoken(wait)} of quiet are needed")
+        ago = f"{_spoken(moment.idle)} ago" if moment.idle >= _JUST_NOW else "just now"
+        against.append(f"the app was used {ago}, {_spoken(wait)} of quiet are needed")
     if not within(settings.hours, moment.now.time()):
         against.append(f"it is {moment.now:%H:%M}, outside of {settings.hours}")
     if machine.busy is not None and machine.busy > BUSY:
-        against.append(f"other programs use {min(machine.busy, 9.99):.0%} of the processor")
+        against.append("other programs keep the processor busy")
     may_go_on = may_continue(settings, machine)
     return Verdict((*against, *may_go_on.against), may_go_on.unknown)
 

@@ -11,6 +11,7 @@ ROUTES = {"local": "said", "quoted": "quoted", "unknown": "not known", "cloud": 
 """How an answer came about, in the words the app uses."""
 
 ROUTE_SENTENCES = {
+    "edited": "In your words: you wrote this answer.",
     "local": "Said by the model, in its own words.",
     "quoted": "Quoted: these are your own words.",
     "unknown": "Not known: nothing near enough was found.",
