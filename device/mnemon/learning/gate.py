@@ -1,10 +1,11 @@
 """Keep it or not: an adapter is used only when it is proved to help on what it never learned from.
 
 Examples are split once, by conversation, by a keyed hash: a conversation that is held out stays held out in every
-lesson. The proof is a paired bootstrap over held-out conversations of what the new adapter gains over the one in
-use; beside it more than half of the conversations must gain, and the gain must not rest on the tenth that gains most
-(where a poisoned answer would hide). Each further look at much the same held-out examples is paid for by a stricter
-level, so that trying night after night does not pass by luck: 0.05 · 6/π² / k² at the k-th look, 0.05 in all.
+lesson. The proof is a paired bootstrap and a randomisation test over held-out conversations of what the new adapter
+gains over the one in use; beside it more than half of the conversations must gain, and the gain must not rest on the
+tenth that gains most (where a poisoned answer would hide). Each further look at much the same held-out examples is
+paid for by a stricter level, so that trying night after night does not pass by luck: 0.05 · 6/π² / k² at the k-th
+look, 0.05 in all.
 
 A fixed general set, plain questions with plain answers, must not get worse than the base by more than one percent.
 """
@@ -144,11 +145,14 @@ def _by_conversation(
 
 
 def _chance(gains: NDArray[np.float64], level: float, look: int) -> float:
-    """Share of samples of the conversations, drawn with replacement, in which nothing is gained.
+    """How often luck alone would look like this: the more doubtful of two answers.
 
-    The samples are a fixed function of how many conversations there are and of the look. The chance is at least that
-    of the studentised bootstrap (Efron and Tibshirani, 1993, 12.5) and, up to twelve conversations, that of so many
-    signs coming out by luck.
+    The first is the share of bootstrap samples (conversations drawn with replacement) in which nothing is gained.
+    With few conversations, or at a strict level, it is too sure of itself, so the second flips the signs of the gains
+    at random (Fisher's randomisation test) and counts how often as much is gained: exact at every level wherever a
+    gain and a loss of the same size are equally likely without learning.
+
+    The samples are a fixed function of how many conversations there are and of the look.
     """
     import numpy as np
 
@@ -156,18 +160,12 @@ def _chance(gains: NDArray[np.float64], level: float, look: int) -> float:
     samples = min(_MOST_SAMPLES, max(_SAMPLES, math.ceil(20 / level)))
     seed = int.from_bytes(hashlib.sha256(f"{count} {look}".encode()).digest()[:8], "little")
     stream = Stream(seed, BOOTSTRAP)
-    mean, spread = gains.mean(), gains.std(ddof=1) if count > 1 else 0.0
-    lost = farther = 0
+    total = gains.sum()
+    lost = as_much = 0
     for start in range(0, samples, _SAMPLES):
         rows = min(_SAMPLES, samples - start)
-        words = np.frombuffer(stream.bytes(8 * rows * count), "<u8")
-        drawn = gains[(words % np.uint64(count)).astype(np.int64).reshape(rows, count)]
-        means = drawn.mean(axis=1)
-        lost += int((means <= 0).sum())
-        if spread:
-            # bootstrap-t: with few conversations the plain share is too sure of itself
-            with np.errstate(divide="ignore", invalid="ignore"):
-                farther += int(((means - mean) / drawn.std(axis=1, ddof=1) >= mean / spread).sum())
-    better = int((gains > 0).sum())
-    by_sign = 2.0**-count * sum(math.comb(count, k) for k in range(better, count + 1)) if count <= 12 else 0.0
-    return max(lost / samples, farther / samples, by_sign)
+        words = np.frombuffer(stream.bytes(8 * rows * count), "<u8").reshape(rows, count)
+        lost += int((gains[(words % np.uint64(count)).astype(np.int64)].sum(axis=1) <= 0).sum())
+        flipped = np.where(words >> np.uint64(63), gains, -gains).sum(axis=1)
+        as_much += int((flipped >= total - 1e-12 * np.abs(gains).sum()).sum())
+    return max(lost / samples, (as_much + 1) / (samples + 1))
