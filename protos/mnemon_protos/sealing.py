@@ -48,9 +48,9 @@ def seal_question(
     payload = SealedPayload(question=question, reply_key=reply_key).SerializeToString()
     try:
         recipient = X25519PublicKey.from_public_bytes(public_key)
+        ciphertext = _suite().encrypt(payload, recipient, _info(device_id, request_id))
     except ValueError as error:
         raise WireError("not an X25519 key") from error
-    ciphertext = _suite().encrypt(payload, recipient, _info(device_id, request_id))
     return SealedQuestion(key_id=key_id(public_key), ciphertext=ciphertext), reply_key
 
 

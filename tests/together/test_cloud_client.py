@@ -18,8 +18,11 @@ from mnemon import errors
 from mnemon.memory.store import Store
 from mnemon.sync import refusals
 from mnemon.sync.account import Account, Accounts, connect, enroll
-from mnemon.sync.client import CloudClient, Request
+from mnemon.sync.client import CloudClient
+from mnemon.sync.hearing import Request
+from mnemon.sync.outbox import LONGEST_WAIT_S
 from mnemon.sync.refusals import Refusal
+from mnemon_protos.signing import SERVER_TIME_KEY
 
 
 @pytest.fixture
@@ -272,3 +275,54 @@ def test_what_is_wrong_with_a_certificate(code: int, kind: type[errors.CloudErro
     error = refusals._wrong_certificate(code, "cloud.example:8443")
     assert type(error) is kind
     assert words in str(error)
+
+
+# -- a server that lies ----------------------------------------------------------------------------------------------
+
+
+class _Bare:
+    """An error as gRPC gives it, with metadata of a server's choosing."""
+
+    def __init__(self, *trailing: tuple[str, str | bytes]) -> None:
+        self._trailing = trailing
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def trailing_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        return self._trailing
+
+
+@pytest.mark.parametrize("seconds", [-5, 315_576_000_000])
+def test_what_a_refusal_tells_is_kept_within_reason(seconds: int) -> None:
+    from google.rpc import error_details_pb2, status_pb2
+
+    delay = error_details_pb2.RetryInfo()
+    delay.retry_delay.seconds = seconds
+    status = status_pb2.Status()
+    status.details.add().Pack(delay)
+    for clock in ("9" * 5000, "²", "1"):
+        for details in (status.SerializeToString(), b"\xff\xff"):
+            bare: Any = _Bare((SERVER_TIME_KEY, clock), ("grpc-status-details-bin", details))
+            refusal = refusals.read(bare)
+            assert 0 <= (refusal.retry_after or 0) <= LONGEST_WAIT_S
+            assert refusal.server_ms in (None, 1)
+
+
+@pytest.mark.parametrize("public_key", [b"short", bytes(32)])
+def test_a_signed_sealing_key_that_is_none(client: CloudClient, cloud: RealCloud, public_key: bytes) -> None:
+    client._sealing_key = lambda: public_key  # type: ignore[method-assign]
+    with pytest.raises(errors.CertificateError):
+        heard(client)
+    assert cloud.seen == []
+
+
+def test_an_answer_that_does_not_end_is_ended(
+    client: CloudClient, cloud: RealCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnemon.sync.hearing.LONGEST_ANSWER", 1000)
+    cloud.engine.words = ("word " * 20,) * 500
+    said: list[str] = []
+    with client.ask(Request("Go on.")) as answer, pytest.raises(errors.BrokenOffError, match="does not end"):
+        said.extend(answer)
+    assert len("".join(said)) == 1000

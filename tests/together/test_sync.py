@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
 from mnemon.paths import Home
 from mnemon.privacy.ledger import Ledger
-from mnemon.settings import MemorySettings, PrivacySettings, Settings
+from mnemon.settings import CloudSettings, MemorySettings, PrivacySettings, Settings
 from mnemon.sync import daemon, units
+from mnemon.sync.account import Accounts
 from mnemon.sync.daemon import Daemon, deliver
 from mnemon.sync.outbox import KEPT, Outbox
 from mnemon.sync.parcel import Parcel
@@ -122,6 +124,78 @@ def test_a_mode_that_became_never_holds_for_what_waits(memory: Memory, home: Hom
         assert "privacy.mode is never" in done.problem
         assert cloud.seen == []
         assert Ledger(memory.store).entries() == []
+
+
+def test_what_waits_for_one_server_never_goes_to_another(memory: Memory, home: Home, tmp_path: Path) -> None:
+    with real_cloud(tmp_path / "other") as other:
+        with real_cloud(tmp_path) as cloud:
+            enrolled(memory.store, cloud)
+        waiting(memory)
+        Accounts(memory.store).forget()
+        enrolled(memory.store, other)
+        assert deliver(memory, SETTINGS, home, hurry=True) == daemon.Delivered()
+        assert other.seen == []
+    (news,) = Outbox(memory.store).news()
+    assert (news.state, news.parcel.text, dict(news.parcel.meanings)) == ("given up", "", {})
+    assert "left the server" in news.problem
+
+
+def test_an_answer_that_was_finished_is_not_made_again(memory: Memory, home: Home, tmp_path: Path) -> None:
+    from mnemon.sync.account import connect
+    from mnemon.sync.parcel import ask
+
+    settings = replace(SETTINGS, cloud=CloudSettings(max_answer_tokens=64))
+    with real_cloud(tmp_path) as cloud:
+        client = connect(enrolled(memory.store, cloud))
+        question = waiting(memory)
+        (entry,) = Outbox(memory.store).entries()
+        with ask(client, entry.parcel, Ledger(memory.store), max_tokens=64) as hearing:  # as a turn does
+            assert "".join(hearing) == "Some words."
+        client.close()
+        done = deliver(memory, settings, home)
+        assert done is not None
+        assert (done.answered, done.given_up) == (1, 0)
+        assert answers(memory, question) == ["Some words."]
+        assert len(cloud.seen) == 1
+
+
+def test_an_answer_without_words_is_none(memory: Memory, home: Home, tmp_path: Path) -> None:
+    with real_cloud(tmp_path, ScriptedEngine(words=("  ", "\n"))) as cloud:
+        enrolled(memory.store, cloud)
+        question = waiting(memory)
+        done = deliver(memory, SETTINGS, home)
+        assert done is not None
+        assert (done.answered, done.given_up) == (0, 1)
+        assert answers(memory, question) == []
+
+
+def test_a_server_that_asks_for_hours_or_ages(memory: Memory) -> None:
+    outbox = Outbox(memory.store, memory.now)
+    waiting(memory)
+    outbox.failed(outbox.entries()[0], errors.QuotaError("used up", retry_after=9 * 3600.0))
+    outbox.recover()
+    assert outbox.due() == []  # tomorrow's allowance is waited for
+    after = outbox.failed(outbox.entries()[0], errors.QuotaError("used up", retry_after=3e11))
+    assert after is not None
+    assert after.next_at < datetime.now(UTC) + timedelta(days=2)
+
+
+def test_what_a_process_that_died_left_is_work(memory: Memory) -> None:
+    outbox = Outbox(memory.store, memory.now)
+    assert not outbox.has_work()
+    waiting(memory)
+    (entry,) = outbox.due()
+    outbox.sending(entry)
+    assert outbox.due() == []
+    assert outbox.has_work()
+
+
+def test_an_invite_cannot_write_on_the_terminal(memory: Memory, tmp_path: Path) -> None:
+    with real_cloud(tmp_path) as cloud:
+        for address in ("\x1b[2Jbank.example:8443", "a b:8443", "bücher:8443", "x\u202e:8443", ":8443", "x:0"):
+            with pytest.raises(errors.InputError, match="host:port"):
+                Accounts(memory.store).prepare(cloud.invite(address=address))
+        assert Accounts(memory.store).prepare(cloud.invite(address="[::1]:8443")).tls_name == "::1"
 
 
 def test_one_process_sends_at_a_time(memory: Memory, home: Home, tmp_path: Path) -> None:

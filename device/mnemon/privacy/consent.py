@@ -14,7 +14,9 @@ from typing import Final, Literal
 from mnemon.errors import InputError, NotFoundError, SettingsError
 from mnemon.memory.records import from_ms, to_ms
 from mnemon.memory.store import Store
+from mnemon.paths import Home
 from mnemon.privacy.findings import NEVER
+from mnemon.settings import PrivacySettings, load
 from mnemon.words import content
 
 Answer = Literal["refuse", "ask", "send"]
@@ -121,6 +123,17 @@ class Consent:
             Permission(row["id"], row["topic"], from_ms(row["given_at"]), from_ms(row["expires_at"]))
             for row in self._store.rows("SELECT * FROM permissions WHERE given_at <= ? ORDER BY id", (now,))
         ]
+
+
+def nothing_leaves(settings: PrivacySettings, home: Home) -> bool:
+    """Whether the mode is ``never``: in ``settings``, or by now in the owner's file, whoever changed it.
+
+    A file that cannot be understood lets nothing leave.
+    """
+    try:
+        return "never" in (settings.mode, load(home).privacy.mode)
+    except SettingsError:
+        return True
 
 
 def check_mode(mode: str) -> None:

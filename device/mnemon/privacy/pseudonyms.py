@@ -133,6 +133,16 @@ class Restorer:
         return self.meanings.get(_read(match), match[0])
 
 
+def meant(meanings: Mapping[str, str], text: str) -> dict[str, str]:
+    """Those of ``meanings`` that ``text`` speaks of, in any spelling; others of the conversation are not its own."""
+    said = {_whose(name) for name in re.findall(r"\[[A-Z]+_[0-9]+[A-Z]?\]", text)}
+    return {name: value for name, value in meanings.items() if _whose(name) in said}
+
+
+def _whose(placeholder: str) -> str:
+    return placeholder.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ]")
+
+
 def _read(match: re.Match[str]) -> str:
     kind = match["k1"] or match["k2"] or match["k3"]
     number = match["n1"] or match["n2"] or match["n3"]

@@ -6,16 +6,24 @@ reply was lost is simply done again: the same invite with the same key gives the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mnemon.errors import CloudError, InputError, NotEnrolledError
 from mnemon.memory.records import from_ms, to_ms
 from mnemon.memory.store import Store
+from mnemon.sync.outbox import Outbox
 
 if TYPE_CHECKING:
     from mnemon.sync.client import CloudClient
+
+
+_ADDRESS: Final = re.compile(
+    r"(?:(?P<plain>[A-Za-z0-9._-]{1,253})|\[(?P<six>[0-9A-Fa-f:.]{2,45})\]):(?P<port>[0-9]{1,5})"
+)
+"""Nothing but this is shown to the owner as the place where words go: an invite is written by somebody else."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -131,9 +139,10 @@ class Accounts:
         return self.get()
 
     def forget(self) -> None:
-        """Let go of the account and its key."""
+        """Let go of the account and its key. What waits was allowed to leave for this server and no other."""
         with self._store.transaction():
             self._store.execute("DELETE FROM cloud_account")
+            Outbox(self._store).give_up("This device left the server it was for.")
 
     def _saved(self) -> Account | None:
         rows = self._store.rows("SELECT * FROM cloud_account")
@@ -205,8 +214,7 @@ def connect(account: Account) -> CloudClient:
 
 
 def _host_of(address: str) -> str:
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) < 65536:
         raise InputError(f"{address!r} is no host:port.", hint="Write it like cloud.example:8443.")
-    return host
+    return found["plain"] or found["six"]

@@ -14,13 +14,10 @@ an answer that broke off goes on where it stopped.
 
 from __future__ import annotations
 
-import os
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from types import TracebackType
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -28,13 +25,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mnemon.errors import BrokenOffError, CertificateError, CloudError, DeviceRefusedError, UnreachableError
+from mnemon.errors import CertificateError, DeviceRefusedError
 from mnemon.sync import refusals
 from mnemon.sync.account import Account
+from mnemon.sync.hearing import Hearing, Request
 from mnemon.sync.refusals import Refusal
 from mnemon_protos import sealing
 from mnemon_protos.encoding import WireError
-from mnemon_protos.signing import REQUEST_ID_BYTES, authorize, enrollment_statement, verified
+from mnemon_protos.signing import authorize, enrollment_statement, verified
 from mnemon_protos.v1 import answers_pb2, answers_pb2_grpc, devices_pb2, devices_pb2_grpc
 
 CALL_SECONDS: Final = 6.0
@@ -44,10 +42,6 @@ ASK_SECONDS: Final = 300.0
 KEY_SECONDS: Final = 60.0
 """A sealing key is used this long. It is good for an hour, but fetching it also shows that there still is a line,
 before anything is said to have left."""
-TRIES: Final = 4
-_BACKOFF: Final = (0.5, 1.5, 4.0)
-PATIENCE_SECONDS: Final = 10.0
-"""A server that asks to wait longer than this is not waited for while a person looks on."""
 _CLOCK_STEP_MS: Final = 5_000
 _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 60_000),  # only while a call runs: a phone's radio sleeps in between
@@ -59,44 +53,6 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
 _SERVICE: Final = "/mnemon.v1"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Request:
-    """A question as it leaves: nothing else of the device is in it.
-
-    Attributes:
-        text: The exact words.
-        system: A fixed instruction before them; empty for none.
-        id: 16 bytes, the same each time the same question is sent.
-        keep_key: 32 bytes, likewise: under it the server keeps the finished answer, and cannot read it without.
-        max_tokens: The longest answer; 0 means what the server allows.
-    """
-
-    text: str
-    system: str = ""
-    id: bytes = field(default_factory=lambda: os.urandom(REQUEST_ID_BYTES))
-    keep_key: bytes = field(default_factory=lambda: os.urandom(32))
-    max_tokens: int = 0
-
-    def question(self) -> answers_pb2.Question:
-        """As the wire has it."""
-        pb = answers_pb2
-        messages = [pb.Message(role=pb.ROLE_USER, text=self.text)]
-        if self.system:
-            messages.insert(0, pb.Message(role=pb.ROLE_SYSTEM, text=self.system))
-        return pb.Question(messages=messages, max_tokens=self.max_tokens, keep_key=self.keep_key)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How an answer ended: tokens of question and answer, and what is left of today's allowance (-1: no limit)."""
-
-    prompt_tokens: int
-    answer_tokens: int
-    quota_left: int
-    cut: bool
-    """The longest allowed answer was reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +176,16 @@ class CloudClient:
 
     def sealed(self, request: Request) -> tuple[answers_pb2.AskRequest, bytes]:
         """The question sealed to the server's key of this hour, and the key its answer will come under."""
-        payload, reply_key = sealing.seal_question(
-            request.question(),
-            public_key=self._sealing_key(),
-            device_id=self.account.device_id,
-            request_id=request.id,
-        )
+        public_key = self._sealing_key()
+        try:
+            payload, reply_key = sealing.seal_question(
+                request.question(),
+                public_key=public_key,
+                device_id=self.account.device_id,
+                request_id=request.id,
+            )
+        except WireError as error:  # signed, and yet no key
+            raise _another_server(self.account) from error
         return answers_pb2.AskRequest(request_id=request.id, sealed=payload), reply_key
 
     def send(self, request: answers_pb2.AskRequest) -> Any:
@@ -291,130 +251,6 @@ class CloudClient:
         return bytes(found.public_key)
 
 
-class Hearing:
-    """An answer that is coming in: iterate for its words, once. Leaving the ``with`` ends it.
-
-    Attributes:
-        model: What answers, as the server calls it; empty before the first word.
-        finished: How it ended; None while it has not, and when it was stopped.
-    """
-
-    def __init__(self, client: CloudClient, request: Request, sending: Callable[[int], object]) -> None:
-        self.model = ""
-        self.finished: Finished | None = None
-        self._client = client
-        self._request = request
-        self._sending = sending
-        self._sent = 0
-        self._said = ""
-        self._stopped = threading.Event()
-        self._call: Any = None
-
-    def __enter__(self) -> Hearing:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it: the words end, and the server is told. Safe from any thread."""
-        self._stopped.set()
-        call = self._call
-        if call is not None:
-            call.cancel()
-
-    def __iter__(self) -> Iterator[str]:
-        """The words, as they come.
-
-        Raises:
-            CloudError: What went wrong, after what was safe to repeat was repeated.
-        """
-        for attempt in range(TRIES):
-            refusal = Refusal(grpc.StatusCode.UNAVAILABLE)  # what an answer that ends without its end amounts to
-            cause: Exception | None = None
-            try:
-                yield from self._attempt()
-                if self.finished is not None:
-                    return
-            except grpc.RpcError as error:
-                if self.finished is not None:
-                    return
-                refusal, cause = refusals.read(error), error
-            except UnreachableError:
-                if not self._sent or attempt + 1 == TRIES:  # nobody waits for a line that was never there
-                    raise
-            if self._stopped.is_set():
-                return
-            pause = self._pause(refusal, attempt)
-            if pause is None:
-                raise self._explained(refusal) from cause
-            self._client.wait(self._stopped, pause)
-            if self._stopped.is_set():
-                return
-
-    def _attempt(self) -> Iterator[str]:
-        """Send it, and give the words beyond those that were said already."""
-        request, reply_key = self._client.sealed(self._request)
-        if self._stopped.is_set():
-            return
-        self._sending(self._sent)
-        self._sent += 1
-        self._call = call = self._client.send(request)
-        if self._stopped.is_set():  # stop() may have come before there was a call
-            call.cancel()
-        heard = ""
-        try:
-            for position, sealed in enumerate(call):
-                response = self._opened(sealed, reply_key, position)
-                match response.WhichOneof("event"):
-                    case "started":
-                        self.model = response.started.model
-                    case "delta":
-                        heard += response.delta.text
-                        yield from self._beyond(heard)
-                    case "finished":
-                        yield from self._beyond(heard, whole=True)
-                        self.finished = _finished(response.finished)
-        finally:
-            call.cancel()  # does nothing to a call that is over
-
-    def _beyond(self, heard: str, *, whole: bool = False) -> Iterator[str]:
-        """What is new in ``heard``; an answer begun anew in other words cannot be joined to what was said."""
-        common = min(len(heard), len(self._said))
-        if heard[:common] != self._said[:common] or (whole and len(heard) < len(self._said)):
-            raise BrokenOffError("The line broke in the middle of the answer.", hint="Ask again for a whole one.")
-        new = heard[len(self._said) :]
-        if new:
-            self._said = heard
-            yield new
-
-    def _opened(self, sealed: answers_pb2.AskResponse, reply_key: bytes, position: int) -> answers_pb2.AskResponse:
-        try:
-            return sealing.open_response(sealed, reply_key=reply_key, position=position)
-        except WireError as error:
-            raise BrokenOffError(f"The answer cannot be trusted: {error}.", hint="Try again.") from error
-
-    def _pause(self, refusal: Refusal, attempt: int) -> float | None:
-        """Seconds until the next attempt; None when there is to be none."""
-        if attempt + 1 == TRIES:
-            return None
-        if self._client.learn(refusal):
-            return 0.0
-        if refusal.on_the_way:
-            return _jittered(attempt)
-        if refusal.retry_after is not None and refusal.retry_after <= PATIENCE_SECONDS:
-            return refusal.retry_after * random.uniform(1.0, 1.3)
-        return None
-
-    def _explained(self, refusal: Refusal) -> CloudError:
-        error = refusals.explained(refusal, self._client.account, ahead_ms=self._client.ahead_ms)
-        if self._said and isinstance(error, UnreachableError):
-            return BrokenOffError("The line broke in the middle of the answer.", hint=error.hint)
-        return error
-
-
 def _channel(account: Account) -> Any:
     if account.insecure:
         return grpc.insecure_channel(account.address, options=_OPTIONS)
@@ -426,19 +262,6 @@ def _channel(account: Account) -> Any:
     # The name is part of the trust and not of the address, which may be another way to the same server.
     named = (("grpc.ssl_target_name_override", account.tls_name), ("grpc.default_authority", account.tls_name))
     return grpc.secure_channel(account.address, credentials, options=(*_OPTIONS, *named))
-
-
-def _finished(event: answers_pb2.Finished) -> Finished:
-    return Finished(
-        event.prompt_tokens,
-        event.answer_tokens,
-        event.quota_left,
-        cut=event.reason == answers_pb2.FINISH_REASON_LENGTH,
-    )
-
-
-def _jittered(attempt: int) -> float:
-    return _BACKOFF[min(attempt, len(_BACKOFF) - 1)] * random.uniform(0.7, 1.3)
 
 
 def _another_server(account: Account) -> CertificateError:

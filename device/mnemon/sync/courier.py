@@ -14,6 +14,7 @@ from mnemon.errors import (
     DeviceRefusedError,
     NotAllowedError,
     NotFoundError,
+    QuestionRefusedError,
     QuotaError,
     UnreachableError,
 )
@@ -23,7 +24,8 @@ from mnemon.sync.parcel import ask
 
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
-    from mnemon.sync.client import CloudClient, Hearing
+    from mnemon.sync.client import CloudClient
+    from mnemon.sync.hearing import Hearing
 
 _FOR_ALL: Final = (UnreachableError, CertificateError, ClockError, DeviceRefusedError, QuotaError)
 """What fails like this for one question fails for all of them."""
@@ -46,13 +48,15 @@ class Courier:
         memory: The owner's.
         ledger: Where every sending is recorded before it happens.
         may_send: Whether words may leave at all now: ``privacy.mode`` may have become ``never`` since.
+        max_tokens: The longest answer, as in the turn: another figure makes it another question to the server.
     """
 
-    def __init__(self, memory: Memory, ledger: Ledger, may_send: Callable[[], bool]) -> None:
+    def __init__(self, memory: Memory, ledger: Ledger, may_send: Callable[[], bool], *, max_tokens: int = 0) -> None:
         self.outbox = Outbox(memory.store, memory.now)
         self._memory = memory
         self._ledger = ledger
         self._may_send = may_send
+        self._max_tokens = max_tokens
         self._stopping = False
         self._hearing: Hearing | None = None
 
@@ -80,18 +84,29 @@ class Courier:
         if hearing is not None:
             hearing.stop()
 
-    def _deliver(self, entry: Entry, client: CloudClient) -> bool:
+    def _refuse_never(self) -> None:
         if not self._may_send():
             raise CloudError(
                 "Nothing leaves: privacy.mode is never.", hint="mnemon privacy mode ask", retry_after=3600
             )
 
+    def _deliver(self, entry: Entry, client: CloudClient) -> bool:
+        self._refuse_never()
+
         def leaving() -> None:
+            self._refuse_never()
             if self._stopping or not self.outbox.sending(entry):
                 raise _TakenBackError("It was taken back, forgotten or answered meanwhile.")
 
         try:
-            with ask(client, entry.parcel, self._ledger, before=entry.attempts, leaving=leaving) as hearing:
+            with ask(
+                client,
+                entry.parcel,
+                self._ledger,
+                before=entry.attempts,
+                leaving=leaving,
+                max_tokens=self._max_tokens,
+            ) as hearing:
                 self._hearing = hearing
                 text = "".join(entry.parcel.restorer.stream(hearing))
         except _TakenBackError:
@@ -100,6 +115,8 @@ class Courier:
             self._hearing = None
         if hearing.finished is None:  # told to stop: it is sent again, and gets the same answer
             return False
+        if not text.strip():
+            raise QuestionRefusedError("The model had nothing to say.", hint="Put it another way.")
         with contextlib.suppress(NotFoundError):  # forgotten at this very moment
             answer = self.outbox.answered(entry, text, model=hearing.model)
             if answer is not None:

@@ -86,16 +86,22 @@ def deliver(memory: Memory, settings: Settings, home: Home, *, hurry: bool = Fal
         StoreError: The memory cannot be used.
     """
     with sole(home.sync_lock) as alone:
-        return _round(memory, settings, hurry=hurry) if alone else None
+        return _round(memory, settings, home, hurry=hurry) if alone else None
 
 
 def _round(
-    memory: Memory, settings: Settings, *, hurry: bool, started: Callable[[Courier], object] | None = None
+    memory: Memory, settings: Settings, home: Home, *, hurry: bool, started: Callable[[Courier], object] | None = None
 ) -> Delivered:
+    from mnemon.privacy.consent import nothing_leaves
     from mnemon.privacy.ledger import Ledger
 
     ledger = Ledger(memory.store, keep_text=settings.privacy.ledger_text, now=memory.now)
-    courier = Courier(memory, ledger, lambda: settings.privacy.mode != "never")
+    courier = Courier(
+        memory,
+        ledger,
+        lambda: not nothing_leaves(settings.privacy, home),
+        max_tokens=settings.cloud.max_answer_tokens,
+    )
     courier.outbox.recover(hurry=hurry)
     if not courier.outbox.due():
         return Delivered(waiting=courier.outbox.waiting())
@@ -165,7 +171,7 @@ class Daemon:
             settings = self._settings()
             with self._open_memory() as memory:
                 if Accounts(memory.store).enrolled:
-                    done = _round(memory, settings, hurry=hurry, started=self._started)
+                    done = _round(memory, settings, self._home, hurry=hurry, started=self._started)
                     problem = done.problem
                     self._report = replace(self._report, answered=self._report.answered + done.answered)
                 self._courier = None

@@ -31,6 +31,9 @@ State = Literal["waiting", "sending", "answered", "given up"]
 
 KEPT: Final = timedelta(days=7)
 """A question nobody could answer for so long is given up: by then the owner has asked elsewhere."""
+LONGEST_WAIT_S: Final = 86_400.0
+"""A server may ask to be left alone until tomorrow's allowance, and not longer."""
+_JITTER: Final = 1.3
 _ENTRY: Final = (
     "SELECT outbox.*, (SELECT json_group_array(kind || ref) FROM outbox_sources WHERE outbox_id = outbox.id)"
     " AS sources FROM outbox"
@@ -133,6 +136,15 @@ class Outbox:
         """What waits and may be tried now, oldest first."""
         return self._entries("WHERE state = 'waiting' AND next_at <= ? ORDER BY id", (to_ms(self._now()),))
 
+    def has_work(self) -> bool:
+        """Whether something may be tried now, or was left in the middle by a process that died."""
+        return bool(
+            self._store.tuples(
+                "SELECT 1 FROM outbox WHERE state = 'sending' OR (state = 'waiting' AND next_at <= ?) LIMIT 1",
+                (to_ms(self._now()),),
+            )
+        )
+
     def next_at(self) -> datetime | None:
         """When something is to be tried next; None when nothing waits."""
         found = self._store.tuples("SELECT min(next_at) FROM outbox WHERE state = 'waiting'")[0][0]
@@ -152,6 +164,17 @@ class Outbox:
         with self._store.transaction():
             self._store.execute("DELETE FROM outbox WHERE id = ?", (id,))
 
+    def withdraw(self, question_id: int) -> None:
+        """The owner said otherwise about a message, or it has its answer: what waits of it stays here."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM outbox WHERE question_id = ? AND state = 'waiting'", (question_id,))
+
+    def give_up(self, problem: str) -> None:
+        """Give up everything that has no answer yet; it is told as news."""
+        with self._store.transaction():
+            for entry in self._entries("WHERE state IN ('waiting', 'sending')"):
+                self._close(entry, "given up", problem)
+
     # -- for the one who sends -------------------------------------------------------------------------------------
 
     def recover(self, *, hurry: bool = False) -> int:
@@ -163,7 +186,7 @@ class Outbox:
             hurry: Everything else that waits is due at once, too.
         """
         now = to_ms(self._now())
-        latest = now if hurry else now + round(2000 * _LONGEST_PAUSE_S)
+        latest = now if hurry else now + round(1000 * _JITTER * LONGEST_WAIT_S)
         with self._store.transaction():
             cursor = self._store.execute(
                 "UPDATE outbox SET state = 'waiting', next_at = ? WHERE state = 'sending'", (now,)
@@ -229,7 +252,7 @@ class Outbox:
                 pause = error.retry_after
                 if pause is None or pause < _FIRST_PAUSE_S:
                     pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(entry.attempts, 12))
-                at = to_ms(now + timedelta(seconds=pause * random.uniform(1.0, 1.3)))
+                at = to_ms(now + timedelta(seconds=min(pause, LONGEST_WAIT_S) * random.uniform(1.0, _JITTER)))
                 self._store.execute(
                     "UPDATE outbox SET state = 'waiting', next_at = ?, problem = ? WHERE id = ?"
                     " AND state IN ('waiting', 'sending')",

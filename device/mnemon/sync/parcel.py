@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mnemon.privacy.ledger import Ledger
-from mnemon.privacy.pseudonyms import Restorer
+from mnemon.privacy.pseudonyms import Restorer, meant
 
 if TYPE_CHECKING:
     from mnemon.privacy.guard import Outgoing
-    from mnemon.sync.client import CloudClient, Hearing
+    from mnemon.sync.client import CloudClient
+    from mnemon.sync.hearing import Hearing
 
 INSTRUCTION: Final = (
     "Words such as [PERSON_1] stand for names and numbers that were taken out. Use them just as they are."
@@ -41,7 +42,7 @@ class Parcel:
     @classmethod
     def of(cls, outgoing: Outgoing) -> Parcel:
         """What :meth:`mnemon.privacy.guard.Guard.prepare` made ready."""
-        return cls(outgoing.text, dict(outgoing.restorer.meanings), outgoing.context.sources)
+        return cls(outgoing.text, meant(outgoing.restorer.meanings, outgoing.text), outgoing.context.sources)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def ask(
         leaving: Called before each sending, first of all; what it raises keeps the words here.
         max_tokens: The longest answer; 0 means what the server allows.
     """
-    from mnemon.sync.client import Request
+    from mnemon.sync.hearing import Request
 
     def sending(again: int) -> None:
         leaving()

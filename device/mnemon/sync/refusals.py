@@ -7,6 +7,8 @@ way; gRPC only has words for that, so the line is tried once more with plain TLS
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import ssl
 import time
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from mnemon.errors import (
@@ -29,6 +32,7 @@ from mnemon.errors import (
     VersionError,
 )
 from mnemon.sync.account import Account
+from mnemon.sync.outbox import LONGEST_WAIT_S
 from mnemon_protos.signing import ACCEPTED_MS, SERVER_TIME_KEY
 
 _PROBE_SECONDS: Final = 3.0
@@ -67,16 +71,23 @@ def read(error: grpc.RpcError) -> Refusal:
     call: Any = error
     server_ms, reason, retry_after = None, "", None
     for key, value in call.trailing_metadata() or ():
-        if key == SERVER_TIME_KEY and str(value).isdigit():
+        if key == SERVER_TIME_KEY and re.fullmatch("[0-9]{1,15}", str(value)):
             server_ms = int(value)
         elif key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                info, delay = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-                if detail.Unpack(info):
-                    reason = info.reason
-                elif detail.Unpack(delay):
-                    retry_after = delay.retry_delay.ToMilliseconds() / 1000
+            with contextlib.suppress(DecodeError):
+                reason, retry_after = _details(value)
     return Refusal(call.code(), server_ms, reason, retry_after)
+
+
+def _details(data: bytes) -> tuple[str, float | None]:
+    reason, retry_after = "", None
+    for detail in status_pb2.Status.FromString(data).details:
+        info, delay = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(delay):
+            retry_after = min(max(0.0, delay.retry_delay.ToMilliseconds() / 1000), LONGEST_WAIT_S)
+    return reason, retry_after
 
 
 def explained(refusal: Refusal, account: Account, *, ahead_ms: int = 0) -> CloudError:
