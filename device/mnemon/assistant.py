@@ -110,7 +110,7 @@ class Assistant:
         self.profile = Profile(self.memory)
         self.lessons = Lessons(self.memory, self.profile, self._models, self.settings.learning)
         self._prompts = Prompts(self.profile, self.settings, self.now, self.lessons)
-        self.cloud = CloudAnswers(self.memory, self.settings)
+        self.cloud = CloudAnswers(self.memory, self.settings, self.home)
         self._warming = Warming()
         self._forgotten = self.memory.forgotten_so_far()
         self._afterwards = Afterwards(

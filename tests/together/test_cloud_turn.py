@@ -21,7 +21,7 @@ from mnemon.privacy.ledger import Ledger
 from mnemon.runtime.scripted import ScriptedModel
 from mnemon.settings import MemorySettings, RoutingSettings, Settings
 from mnemon.sync.daemon import deliver
-from mnemon.turns import ConsentAsked, Delta, TurnFinished, Where
+from mnemon.turns import ConsentAsked, Delta, Turn, TurnFinished, Where
 
 HARD = "My sister Ines Ferrer turns forty. Write a formal contract between her and Halden Marine, in detail."
 TAKEN_OUT = "My sister [PERSON_1] turns forty. Write a formal contract between her and [ORG_1], in detail."
@@ -281,3 +281,73 @@ def test_when_the_line_breaks_in_the_middle_what_was_said_stays(mnemon: Assistan
     assert [(m.text, m.status) for m in chat.messages()][1] == ("One ", "failed")
     assert set(cloud.seen) == set(left(mnemon)) == {TAKEN_OUT}
     assert len(left(mnemon)) == len(cloud.seen)
+
+
+def asked_of(mnemon: Assistant, text: str) -> Turn:
+    """A turn up to the moment when the owner said yes."""
+    turn = mnemon.stream(text, "cloud")
+    consent = next(event for event in turn if isinstance(event, ConsentAsked))
+    consent.allow()
+    return turn
+
+
+def test_never_said_elsewhere_holds_for_an_assistant_that_is_open(mnemon: Assistant, cloud: RealCloud) -> None:
+    from mnemon.privacy.consent import Consent
+    from mnemon.settings import save_value
+
+    Consent(mnemon.memory.store, "ask", mnemon.now).allow("contract", timedelta(hours=1))
+    save_value(mnemon.home, "privacy", "mode", "never")
+    assert say(mnemon, HARD).words == "From here."
+    save_value(mnemon.home, "privacy", "mode", "ask")
+    turn = asked_of(mnemon, "Compare two proofs of it in detail.")
+    save_value(mnemon.home, "privacy", "mode", "never")  # while the owner is being asked
+    with pytest.raises(errors.NotAllowedError, match="never"):
+        list(turn)
+    assert cloud.seen == left(mnemon) == []
+
+
+def test_what_is_forgotten_while_the_owner_is_asked_does_not_leave(mnemon: Assistant, cloud: RealCloud) -> None:
+    turn = asked_of(mnemon, HARD)
+    (question,) = mnemon.memory.store.tuples("SELECT max(id) FROM messages WHERE role = 'owner'")
+    mnemon.forget(f"m{question[0]}")
+    with pytest.raises(errors.NotAllowedError, match="forgotten meanwhile"):
+        list(turn)
+    assert cloud.seen == left(mnemon) == []
+
+
+def test_a_no_and_an_answer_take_what_waits_along(mnemon: Assistant, cloud: RealCloud) -> None:
+    from mnemon.sync.parcel import Parcel
+
+    chat = mnemon.chat()
+    first = say(mnemon, HARD, "local", chat=chat).answer
+    for allow in (False, True):
+        mnemon.cloud.outbox.add(first.question_id, Parcel("Waits.", {}, ()))
+        with contextlib.suppress(errors.NotAllowedError):
+            for event in chat.regenerate(first.answer_id, "cloud"):
+                if isinstance(event, ConsentAsked) and allow:
+                    event.allow()
+        assert mnemon.cloud.outbox.entries() == []
+    assert cloud.seen == [TAKEN_OUT]
+
+
+def test_names_of_earlier_questions_do_not_wait_along(own_home: Path, tmp_path: Path) -> None:
+    with assistant(own_home) as mnemon:
+        with real_cloud(tmp_path) as cloud:
+            enrolled(mnemon.memory.store, cloud)
+            chat = mnemon.chat()
+            say(mnemon, HARD, chat=chat)
+        say(mnemon, "Explain in detail how to bake bread for Halden Marine.", chat=chat)
+        (entry,) = mnemon.cloud.outbox.entries()
+        assert dict(entry.parcel.meanings) == {"[ORG_1]": "Halden Marine"}
+
+
+def test_half_a_name_does_not_go_along(mnemon: Assistant, cloud: RealCloud) -> None:
+    mnemon.memory.facts.add("The user's sister is called Ines Ferrer.", origin="owner")
+    chat = mnemon.chat()
+    for filler in range(1480, 1500):
+        cloud.engine.words = ("It is so. " + "a" * (filler - 11) + " Ines Ferrer agrees.",)
+        say(mnemon, "Who wrote that opera?", chat=chat)
+        said = say(mnemon, "When did he write it?", chat=chat, allow=False)
+        assert said.asked[0].whole.text != "When did he write it?"
+        assert "Fer" not in said.asked[0].whole.text
+        assert "Ines" not in said.asked[0].whole.text

@@ -6,6 +6,7 @@ Nothing here happens without an account, and nothing leaves before the owner let
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -19,6 +20,7 @@ from mnemon.errors import (
     QuotaError,
     UnreachableError,
 )
+from mnemon.privacy.consent import nothing_leaves
 from mnemon.privacy.guard import Context, Guard, Outgoing
 from mnemon.privacy.ledger import Ledger
 from mnemon.privacy.pseudonyms import Pseudonyms
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from mnemon.answering.questions import Asked
     from mnemon.memory.memory import Memory
     from mnemon.memory.records import Message
+    from mnemon.paths import Home
     from mnemon.routing.router import Router
     from mnemon.settings import Settings
     from mnemon.sync.client import CloudClient
@@ -54,11 +57,13 @@ class CloudAnswers:
     Args:
         memory: The owner's: account, permissions, ledger and outbox are in it.
         settings: Of the owner.
+        home: Where the settings lie: a mode that became ``never`` since holds at once.
     """
 
-    def __init__(self, memory: Memory, settings: Settings) -> None:
+    def __init__(self, memory: Memory, settings: Settings, home: Home) -> None:
         self._memory = memory
         self._settings = settings
+        self._home = home
         self._accounts = Accounts(memory.store)
         self._ledger = Ledger(memory.store, keep_text=settings.privacy.ledger_text, now=memory.now)
         self.outbox = Outbox(memory.store, memory.now)
@@ -81,8 +86,7 @@ class CloudAnswers:
             NotAllowedError: Nothing may leave.
         """
         self._accounts.get()
-        if self._settings.privacy.mode == "never":
-            raise NotAllowedError("Nothing leaves: privacy.mode is never.", hint="mnemon privacy mode ask")
+        self._refuse_never()
 
     def answer(
         self, question: Message, where: Where, asked: Asked, evidence: Evidence, draft: Draft, signal: StopSignal
@@ -148,7 +152,7 @@ class CloudAnswers:
             self.learn(question, "cloud")
             return ASKED_FOR
         local = where == "local" or not asked.asks or asks_for_summary(asked.text)
-        if local or self._settings.privacy.mode == "never" or not self.enrolled:
+        if local or not self.enrolled or nothing_leaves(self._settings.privacy, self._home):
             return ""
         from mnemon.routing.signals import observe
 
@@ -159,6 +163,10 @@ class CloudAnswers:
             draft.reason = decision.reason
             return ""
         return decision.reason
+
+    def _refuse_never(self) -> None:
+        if nothing_leaves(self._settings.privacy, self._home):
+            raise NotAllowedError("Nothing leaves: privacy.mode is never.", hint="mnemon privacy mode ask")
 
     def _routing(self) -> Router:
         if self._router is None:
@@ -202,6 +210,7 @@ class CloudAnswers:
             yield consent
             allowed = consent.allowed
         if allowed is None:
+            self.outbox.withdraw(question.id)
             raise NotAllowedError("The question was kept on this device.")
         parcel = Parcel.of(allowed)
         if no_line is not None:
@@ -221,6 +230,7 @@ class CloudAnswers:
 
         def leaving() -> None:
             nonlocal sent
+            self._refuse_never()
             sent += 1
 
         most = self._settings.cloud.max_answer_tokens
@@ -237,6 +247,7 @@ class CloudAnswers:
                 raise self._waits(question, parcel, error, attempts=sent) from error
         if hearing.finished is not None:
             self._in_safety.append(parcel.request_id)
+            self.outbox.withdraw(question.id)
         return bool(draft.text) or bool(signal)
 
     def _no_line(self, client: CloudClient) -> CloudError | None:
@@ -285,7 +296,7 @@ class CloudAnswers:
             said, answered = before
             parts.append(f"Before this I asked: {said.text.strip()}")
             if answered.text:
-                parts.append(f"The answer was: {answered.text.strip()[:_QUOTED_CHARACTERS]}")
+                parts.append(f"The answer was: {_beginning(answered.text.strip())}")
             sources += [said.memory_id, answered.memory_id]
         if asked.of_owner and evidence.strength == "strong" and evidence.best is not None:
             facts = [fact for fact in evidence.best.facts if fact.valid_to is None][:_ABOUT]
@@ -293,3 +304,11 @@ class CloudAnswers:
                 parts.append("About me: " + " ".join(as_first_person(fact.text) for fact in facts))
                 sources += [fact.memory_id for fact in facts]
         return "\n".join(parts), tuple(sources)
+
+
+def _beginning(text: str) -> str:
+    """As many whole sentences as may go along: half a name is no name that could be found and taken out."""
+    if len(text) <= _QUOTED_CHARACTERS:
+        return text
+    ends = [end.end() for end in re.finditer(r"[.!?…](?=\s)|\n", text[: _QUOTED_CHARACTERS + 1])]
+    return text[: ends[-1]].rstrip() if ends else ""

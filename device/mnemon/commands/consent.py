@@ -23,7 +23,7 @@ def settle(asked: ConsentAsked) -> None:
         return
     show(asked.words, asked.whole, error=True)
     goes = f"There is no line to {asked.recipient} now: it would wait." if asked.later else f"To: {asked.recipient}"
-    click.echo(f"{goes} Why: {asked.reason}", err=True)
+    output.note(f"{goes} Why: {asked.reason}")
     choices = ["y", "n"]
     question = "May these words leave? y yes, n no"
     if asked.alone is not None:

@@ -64,7 +64,7 @@ def write_file(path: Path, text: str) -> None:
 
 def note(text: str) -> None:
     """A remark for the person, on standard error, so that it never mixes with what was asked for."""
-    click.echo(text, err=True)
+    click.echo(plain(text), err=True)
 
 
 def day(moment: datetime) -> str:

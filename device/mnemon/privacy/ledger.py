@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mnemon.errors import DiskFullError, InputError, ReadOnlyError
+from mnemon.errors import DiskFullError, InputError, NotAllowedError, ReadOnlyError
 from mnemon.memory.records import from_ms, to_ms
 from mnemon.memory.store import Store
 
@@ -106,11 +106,14 @@ class Ledger:
 
         Raises:
             InputError: A source is no id of a message or fact.
+            NotAllowedError: A source was forgotten meanwhile: its words must not leave, and not stay here.
         """
         if any(s[:1] not in ("m", "f") or not s[1:].isdigit() for s in sources):
             raise InputError("A source is a message (m12) or a fact (f3).", hint="Give their ids.")
         salt = secrets.token_bytes(16)
         with self._store.transaction():
+            if self._forgotten(sources):
+                raise NotAllowedError("What it rests on was forgotten meanwhile: nothing was sent.")
             last = self._store.rows("SELECT id, hash FROM ledger ORDER BY id DESC LIMIT 1")
             before = bytes(last[0]["hash"]) if last else _FIRST
             row: dict[str, Any] = {

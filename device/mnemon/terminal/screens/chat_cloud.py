@@ -91,7 +91,7 @@ class CloudScreen(TurnScreen):
         """Send what waits, if there is a line and nobody else does it, and say what came in."""
         cloud = self.assistant.cloud
         with self.reporting():
-            if await self.blocking(lambda: cloud.enrolled and bool(cloud.outbox.due())):
+            if await self.blocking(lambda: cloud.enrolled and cloud.outbox.has_work()):
                 try:
                     await self.blocking(deliver, self.assistant.memory, self.assistant.settings, self.assistant.home)
                 except NotEnrolledError:
