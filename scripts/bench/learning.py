@@ -1,6 +1,6 @@
 """What a step of learning costs (DESIGN 12): against the decodes it needs, the usual way, and the memory of a chat.
 
-    python scripts/bench/learning.py [--json] [--model built-in|q8_0|q4_0] [--rounds N]
+    python scripts/bench/learning.py [--json] [--model built-in|q8_0|q4_0] [--rounds N] [--only steps|memory|turns]
 
 A step is two evaluations of four answers of 32 tokens behind prompts of 192, which have nothing in common, with a
 steering vector and with its opposite. It is held against two bare ``llama_decode`` calls, each of all 128 tokens with
@@ -69,6 +69,11 @@ def lora(model: Model, seed: int) -> Lora:
     return Lora({name: (numbers(8, a), numbers(b, 8)) for name, (a, b) in sizes.items()}, 8.0)
 
 
+def scorer_of(model: LocalModel, given: list[tuple[list[int], list[int]]]) -> Scorer:
+    """As ``LocalModel.scorer``, for tokens."""
+    return Scorer(model._owner, model._engine, model._prompts, model._activation, model._loras, given)
+
+
 def spent(work: Callable[[], object]) -> float:
     """Seconds of the processor."""
     started = time.process_time()
@@ -85,7 +90,7 @@ def steps(spec: ModelSpec, rounds: int) -> list[dict[str, Any]]:
         with (
             Engine(model, cells=EXAMPLES * (PROMPT + ANSWER), sequences=sequences, threads=1, batch=128) as bare,
             Engine(model, cells=EXAMPLES * (PROMPT + ANSWER), sequences=EXAMPLES, threads=1, batch=512) as usual,
-            Scorer(local._owner, local._engine, local._loras, given) as scorer,
+            scorer_of(local, given) as scorer,
         ):
             together, activation = Together(bare, sequences), Activation(usual, Loras(model))
             for i, (prompt, _) in enumerate(given):
@@ -139,7 +144,7 @@ def chat(spec: ModelSpec, *, learn: bool) -> float:
     with LocalModel.load(spec, ModelSettings(threads=1)) as model:
         say(model, [SYSTEM, ChatMessage("user", words(model, 600))], 8)
         if learn:
-            with Scorer(model._owner, model._engine, model._loras, examples()) as scorer:
+            with scorer_of(model, examples()) as scorer:
                 for seed in range(2):
                     scorer.scores([(steering(model.model, seed), EPS)])
     status = Path("/proc/self/status").read_text("ascii")
@@ -164,12 +169,12 @@ def memory(which: str, name: str) -> dict[str, Any]:
 def turns(spec: ModelSpec, rounds: int) -> dict[str, Any]:
     """First token of a turn while answers are scored all the time against one without, medians.
 
-    On a busy machine a process that has just worked for seconds gets a core later than one that has slept: by the
-    clock the ratio was 2.6 with 20 others at work. The processor's time says what the turn itself is kept waiting by.
+    The processor's time of the whole process from asking to the first token, so that it holds what is left of the
+    scorer's decode when the turn comes, and not what other programs take.
     """
     with LocalModel.load(spec, ModelSettings(threads=1)) as model:
         messages = [SYSTEM, ChatMessage("user", words(model, 100))]
-        with Scorer(model._owner, model._engine, model._loras, examples()) as scorer:
+        with scorer_of(model, examples()) as scorer:
             learning, over = threading.Event(), threading.Event()
 
             def learn() -> None:
@@ -201,6 +206,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--model", choices=("built-in", "q8_0", "q4_0"))
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--only", choices=("steps", "memory", "turns"), help="one part, the slow models need minutes")
     parser.add_argument("--peak", choices=("chat", "learn"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     rows = []
@@ -210,7 +216,12 @@ def main() -> None:
             print(chat(spec, learn=arguments.peak == "learn"))
             return
         rounds = arguments.rounds * (3 if which == "built-in" else 1)
-        rows += [*steps(spec, rounds), memory(which, spec.name), turns(spec, rounds)]
+        if arguments.only in (None, "steps"):
+            rows += steps(spec, rounds)
+        if arguments.only in (None, "memory"):
+            rows.append(memory(which, spec.name))
+        if arguments.only in (None, "turns"):
+            rows.append(turns(spec, rounds))
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False))
         return

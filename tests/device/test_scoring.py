@@ -120,17 +120,20 @@ def test_what_does_not_fit_is_told_and_leaves_the_base(model, scorer, base):
     assert same(scorer.scores(()), base)
 
 
-def test_prompts_that_do_not_fit_all_are_decoded_again(model, base, monkeypatch):
-    monkeypatch.setattr(scoring, "_KV_BYTES", 1)
-    monkeypatch.setattr(scoring, "_KV_SHARE", 0.0)
-    monkeypatch.setattr(scoring, "_SPARE", 0)
-    others = [([ChatMessage("user", f"{i} " * 60)], "Yes.") for i in range(4)]
+def test_prompts_that_do_not_fit_all_wait_on_disk(model, base):
+    others = [([ChatMessage("user", f"{i} " * 200)], "Yes.") for i in range(6)]
     with model.scorer([*EXAMPLES, *others]) as small:
+        decodes = [model._engine.decodes]
         first = small.scores(())
-        assert small._engine.cells < sum(len(prompt.tokens) for prompt in small._prompts)
+        assert model._engine.cells < sum(len(prompt.tokens) for prompt in small._prompts)
         for a, b in zip(first, base, strict=False):
             assert np.allclose(a, b, atol=CLOSE)
-        assert same(small.scores((), which=[7, 8]), [first[7], first[8]])
+        decodes.append(model._engine.decodes)
+        for a, b in zip(small.scores(()), first, strict=True):
+            assert np.allclose(a, b, atol=CLOSE)
+        decodes.append(model._engine.decodes)
+        once, again = np.diff(decodes)
+        assert once - again >= len(others), "a prompt was decoded twice"
 
 
 def test_infinite_logits_are_no_accident(scorer):
@@ -171,7 +174,8 @@ def test_a_person_comes_first_and_the_scores_are_the_same(model, monkeypatch):
     alone = turn()
     with model.scorer(examples) as made:
         wanted = made.scores(active)
-        begun, decode = threading.Event(), made._together.decode
+        together = made._kept.together
+        begun, decode = threading.Event(), together.decode
         others: list[int] = []  # decodes of conversations, seen before each of the scorer's
 
         def interrupted(parts) -> None:
@@ -185,7 +189,7 @@ def test_a_person_comes_first_and_the_scores_are_the_same(model, monkeypatch):
                 raise DecodeAborted
             decode(parts)
 
-        monkeypatch.setattr(made._together, "decode", interrupted)
+        monkeypatch.setattr(together, "decode", interrupted)
         found: list[list[np.ndarray]] = []
         thread = threading.Thread(target=lambda: found.append(made.scores(active)))
         thread.start()
@@ -231,6 +235,59 @@ def test_no_examples(model):
     with model.scorer([]) as made:
         assert made.scores(()) == []
         assert made.hidden_states().shape == (0, *model.model.steering_shape)
+
+
+def test_a_long_turn_takes_the_cells_and_the_scores_come_all_the_same(model, base):
+    with model.scorer(EXAMPLES) as made:
+        made.scores(())
+        told = [SYSTEM, ChatMessage("user", "tea " * 800)]
+        for session in ("~one", "~two"):
+            assert list(model.generate(told, max_tokens=2, session=session))
+        assert not model._prompts._held, "a conversation had to go without"
+        for a, b in zip(made.scores((), which=[0, 1]), base, strict=False):
+            assert np.allclose(a, b, atol=CLOSE)
+        report = model.generate(told, max_tokens=2, session="~two")
+        assert list(report)
+        assert report.report.cached_tokens > 700, "the conversation used last has given way"
+    model.forget_all_sessions()
+
+
+def test_a_turn_that_takes_the_cells_in_the_middle(model, monkeypatch):
+    examples = [([SYSTEM, ChatMessage("user", f"Tell me about {i}.")], f"I know {i} well. " * 10) for i in range(8)]
+    active = [(steering(model), 1.0), (lora(model), 1.0), (soft_prompt(model), 1.0)]
+    with model.scorer(examples) as made:
+        wanted = made.scores(active)
+        decode, count = model._prompts.together.decode, 0
+
+        def interrupted(parts) -> None:
+            nonlocal count
+            count += 1
+            if count == 2:
+                assert model._prompts.give_way(), "as a conversation does"
+                raise DecodeAborted
+            decode(parts)
+
+        monkeypatch.setattr(model._prompts.together, "decode", interrupted)
+        for a, b in zip(made.scores(active), wanted, strict=True):
+            assert np.allclose(a, b, atol=CLOSE)
+    assert model._prompts.cells == 0
+    assert len(model._prompts._for_prompts) + len(model._prompts._for_branches) == len(model._prompts._lent)
+
+
+def test_saved_conversations_make_room_but_not_the_last(tmp_path):
+    with LocalModel.load(
+        real_models.built_in(), real_models.ONE_THREAD, session_dir=tmp_path, session_key=bytes(32)
+    ) as model:
+        for name in ("older", "newer"):
+            list(model.generate([SYSTEM, ChatMessage("user", f"{name} " * 300)], max_tokens=2, session=name))
+        others = [([ChatMessage("user", f"{i} " * 200)], "Yes.") for i in range(3)]
+        with model.scorer(others) as made:
+            assert all(np.isfinite(scores).all() for scores in made.scores(()))
+        held = [kept.name for kept in model._sequences._holders if kept]
+        assert held == ["newer"]
+        again = model.generate([SYSTEM, ChatMessage("user", "older " * 300)], max_tokens=2, session="older")
+        list(again)
+        assert again.report.cached_tokens > 300, "it was not on disk"
 
 
 @pytest.mark.slow

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _OTHER = "Make it anew for this model, or use the model it was made for."
-_MOST_VECTORS = 16
+MOST_VECTORS = 16
+"""Of soft prompts, all that are active together."""
 _KEPT = 4
 """Loaded LoRAs that nobody uses just now; loading one of rank 8 takes 3.6 ms on a 0.5B model."""
 
@@ -166,9 +167,9 @@ class Activation:
                 )
         if not parts:
             return None
-        if (count := sum(len(vectors) for vectors, _ in parts)) > _MOST_VECTORS:
+        if (count := sum(len(vectors) for vectors, _ in parts)) > MOST_VECTORS:
             raise AdapterError(
-                f"{count} vectors are more than the {_MOST_VECTORS} a soft prompt may have.", hint=_OTHER
+                f"{count} vectors are more than the {MOST_VECTORS} a soft prompt may have.", hint=_OTHER
             )
         return _finite(np.concatenate([np.float32(scale) * vectors for vectors, scale in parts]), "soft prompt")
 

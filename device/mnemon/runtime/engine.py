@@ -164,11 +164,6 @@ class Engine:
         """The tokens whose keys and values the sequence holds, in order."""
         return self._tokens[sequence]
 
-    @property
-    def free_cells(self) -> int:
-        """Tokens that still fit."""
-        return self.cells - sum(map(len, self._tokens))
-
     def drop(self, sequence: int) -> None:
         """Empty a sequence."""
         self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mnemon.errors import ModelError
 from mnemon.runtime.sessions import SavedSession, SessionFiles
@@ -52,8 +52,19 @@ class Conversation:
         return self.name is not None and not self.name.startswith("~")
 
 
+class Lodger(Protocol):
+    """Somebody who has cells too, in sequences of its own, as long as no conversation needs them."""
+
+    @property
+    def cells(self) -> int:
+        """How many."""
+
+    def give_way(self) -> bool:
+        """Leave them all; False when there are none."""
+
+
 class Sequences:
-    """Hands out the engine's sequences; the conversation used longest ago gives way."""
+    """Hands out the engine's sequences, the first ``count``; the conversation used longest ago gives way."""
 
     def __init__(self, engine: Engine, files: SessionFiles | None, *, count: int) -> None:
         self._engine = engine
@@ -61,6 +72,7 @@ class Sequences:
         self._disk = ThreadPoolExecutor(1, "mnemon-sessions") if files else None
         self._holders: list[Conversation | None] = [None] * count
         self._known: dict[str, Conversation] = {}
+        self.lodger: Lodger | None = None
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -92,18 +104,46 @@ class Sequences:
         self.only_base(kept)
         kept.used = time.monotonic()
         engine = self._engine
-        while engine.free_cells + len(engine.tokens(kept.sequence)) < len(tokens) + more:
+        while self._free + len(engine.tokens(kept.sequence)) < len(tokens) + more:
             if not self.make_room(kept.sequence):
                 break
         return kept.sequence
 
     def make_room(self, sequence: int) -> bool:
-        """Take its cells from the conversation used longest ago, not from ``sequence``; False when there is none."""
+        """Take its cells from the lodger, else from the conversation used longest ago, not from ``sequence``.
+
+        Returns:
+            False when there is none.
+        """
+        if self.lodger is not None and self.lodger.give_way():
+            return True
         others = [c for i, c in enumerate(self._holders) if c and i != sequence]
         if not others:
             return False
         self._evict(min(others, key=lambda c: c.used))
         return True
+
+    @property
+    def cells(self) -> int:
+        """Cells that conversations take."""
+        return sum(len(self._engine.tokens(i)) for i in range(len(self._holders)))
+
+    def lend_more(self, *, needed: bool) -> bool:
+        """Take its cells from the conversation used longest ago, for the lodger; False when there is none.
+
+        Args:
+            needed: Nothing goes without; else only those give way that are on disk, and not the one used last.
+        """
+        held = sorted((c for c in self._holders if c), key=lambda c: c.used)
+        if not needed:
+            held = [c for c in held[:-1] if self._files and c.lasting]
+        if held:
+            self._evict(held[0])
+        return bool(held)
+
+    @property
+    def _free(self) -> int:
+        return self._engine.cells - self.cells - (self.lodger.cells if self.lodger else 0)
 
     def only_base(self, kept: Conversation) -> None:
         """Take away what adapters decoded: a conversation's history is what the base model makes of it."""
@@ -189,7 +229,7 @@ class Sequences:
             saved = self._disk.submit(self._files.load, kept.name).result()
         if saved is None or not saved.tokens or list(saved.tokens[:1]) != list(tokens[:1]):
             return
-        while self._engine.free_cells < len(saved.tokens) and self.make_room(kept.sequence):
+        while self._free < len(saved.tokens) and self.make_room(kept.sequence):
             pass
         with contextlib.suppress(ValueError):
             self._engine.restore(kept.sequence, saved.state, saved.tokens)

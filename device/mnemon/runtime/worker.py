@@ -31,11 +31,13 @@ from mnemon.runtime.chat_model import (
 )
 from mnemon.runtime.engine import CacheFull, DecodeAborted
 from mnemon.runtime.filling import Filling
+from mnemon.runtime.kept_prompts import KeptPrompts, lent_sequences
 from mnemon.runtime.layout import Layout, Plan
 from mnemon.runtime.owner import Owner, Steps
 from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
 from mnemon.runtime.sequences import Conversation, Sequences
 from mnemon.runtime.sessions import SessionFiles
+from mnemon.runtime.spill import Spill
 
 if TYPE_CHECKING:
     from mnemon.runtime.catalog import ModelSpec
@@ -110,7 +112,15 @@ class LocalModel:
     Use :meth:`load`. Session names that begin with ``~`` are kept in memory only and never reach the disk.
     """
 
-    def __init__(self, engine: Engine, layout: Layout, info: ModelInfo, *, files: SessionFiles | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        layout: Layout,
+        info: ModelInfo,
+        *,
+        files: SessionFiles | None = None,
+        spill: Path | None = None,
+    ) -> None:
         self.model = engine.model
         self._engine = engine
         self._layout = layout
@@ -120,6 +130,8 @@ class LocalModel:
         self._activation = Activation(engine, self._loras)
         self._owner = Owner(engine, self._sequences, between=self._activation.off)
         self._filling = Filling(engine, self._sequences, self._owner, self._activation)
+        lent = range(_SEQUENCES, _SEQUENCES + lent_sequences(self.model.size))
+        self._prompts = KeptPrompts(engine, self._sequences, self._owner, self._activation, lent, Spill(spill))
 
     @classmethod
     def load(
@@ -163,7 +175,7 @@ class LocalModel:
                 Engine(
                     model,
                     cells=window + min(window // 2, _SPARE_CELLS),
-                    sequences=_SEQUENCES,
+                    sequences=_SEQUENCES + lent_sequences(model.size),
                     threads=settings.threads,
                 )
             )
@@ -185,7 +197,7 @@ class LocalModel:
             files = None
             if session_dir is not None and session_key is not None:
                 files = SessionFiles(session_dir, session_key, _identity(spec.path, engine.cells))
-            local = cls(engine, Layout(model, template, window), info, files=files)
+            local = cls(engine, Layout(model, template, window), info, files=files, spill=session_dir)
             opened.pop_all()
         return local
 
@@ -257,7 +269,8 @@ class LocalModel:
         from mnemon.runtime.scoring import Scorer
 
         laid_out = [self._layout.plan_given(messages, answer) for messages, answer in examples]
-        return Scorer(self._owner, self._engine, self._loras, [(plan.tokens, answer) for plan, answer in laid_out])
+        given = [(plan.tokens, answer) for plan, answer in laid_out]
+        return Scorer(self._owner, self._engine, self._prompts, self._activation, self._loras, given)
 
     def count_tokens(self, text: str) -> int:
         """Length of ``text`` in this model's tokens."""
