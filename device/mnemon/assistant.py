@@ -17,15 +17,11 @@ from mnemon.afterwards import Afterwards
 from mnemon.answering import forget_requests
 from mnemon.answering.cloud import CloudAnswers
 from mnemon.answering.draft import Draft
-from mnemon.answering.evidence import Evidence, is_about_what_was_told
-from mnemon.answering.fallback import in_other_words
 from mnemon.answering.forget_requests import Proposal
-from mnemon.answering.gate import Gate, says_unknown
-from mnemon.answering.history import told_as_change
-from mnemon.answering.prompts import Prompts, sources
-from mnemon.answering.questions import Asked, understand
+from mnemon.answering.local import LocalAnswers
+from mnemon.answering.prompts import Prompts
+from mnemon.answering.questions import understand
 from mnemon.answering.retrieval import gather
-from mnemon.answering.summary import asks_for_summary, summary
 from mnemon.background import Warming
 from mnemon.chat import Chat, check_text
 from mnemon.errors import CloudError
@@ -52,12 +48,9 @@ from mnemon.turns import (
 )
 
 if TYPE_CHECKING:
+    from mnemon.answering.evidence import Evidence
+    from mnemon.answering.questions import Asked
     from mnemon.settings import Settings
-
-HISTORY_MESSAGES = 400
-"""The conversation is read back this far; the model's window is shorter and drops the oldest by itself."""
-SMALL_MODEL_PARAMETERS = 300_000_000
-"""Below this (0: unknown) a model's wording is checked word for word, not only its names, numbers and dates."""
 
 
 class Assistant:
@@ -110,6 +103,7 @@ class Assistant:
         self.profile = Profile(self.memory)
         self.lessons = Lessons(self.memory, self.profile, self._models, self.settings.learning)
         self._prompts = Prompts(self.profile, self.settings, self.now, self.lessons)
+        self._local = LocalAnswers(self.memory, self._prompts, self._models.get, self.now)
         self.cloud = CloudAnswers(self.memory, self.settings, self.home)
         self._warming = Warming()
         self._forgotten = self.memory.forgotten_so_far()
@@ -176,19 +170,10 @@ class Assistant:
     def _turn(
         self, kept: Memory, question: Message, attempt: int, where: Where, signal: StopSignal
     ) -> Iterator[TurnEvent]:
-        if self._forgotten != self.memory.forgotten_so_far():  # another process did it
-            self._forget_sessions()
-        self._afterwards.keep_rules(self.settings.memory.retention, self.now().date())
-        kept.index(question)
-        kept.corrections.note(question)
-        messages = kept.messages
-        answer = messages.add(
-            question.conversation_id, "assistant", "", parent_id=question.id, status="generating", said_at=self.now()
-        )
-        draft = Draft(messages, question, answer)
+        """Recall, decide, answer from the cloud or here, save; what follows from it is done in the background."""
+        draft = self._begin(kept, question)
         try:
-            yield TurnStarted(question.conversation_id, question.id, answer.id)
-
+            yield TurnStarted(question.conversation_id, question.id, draft.answer_id)
             if kept is self.memory and (request := forget_requests.understand(question.text)):
                 proposal = forget_requests.answer(self.memory, request, draft)
                 if proposal is not None:
@@ -198,18 +183,13 @@ class Assistant:
                     yield TurnFinished(self._finish(kept, draft, "complete"))
                     return
             asked = understand(question.text)
-            recall_started = time.perf_counter()
-            evidence = gather(self.memory, kept, asked, question)
-            draft.recall_ms = 1000 * (time.perf_counter() - recall_started)
-            info = self.model.info
-            draft.model = info.name
-            draft.recalled = evidence.memories[: self._prompts.memory_limit(info)]
+            evidence = self._recall(kept, asked, draft)
             yield MemoriesRecalled(draft.recalled)
 
-            here = kept is not self.memory or not (
+            here = kept is not self.memory or not (  # nothing leaves of a temporary conversation
                 yield from self.cloud.answer(question, where, asked, evidence, draft, signal)
             )
-            for text in self._words(kept, asked, evidence, draft, attempt, signal) if here else ():
+            for text in self._local.answer(kept, asked, evidence, draft, attempt, signal) if here else ():
                 draft.grow(text)
                 yield Delta(text)
             finished = self._finish(kept, draft, "stopped" if signal else "complete")
@@ -231,6 +211,28 @@ class Assistant:
                 self._afterwards.later(self.cloud.settle)
         yield TurnFinished(finished)
 
+    def _begin(self, kept: Memory, question: Message) -> Draft:
+        """Make the message known to recall, and a place for its answer."""
+        if self._forgotten != self.memory.forgotten_so_far():  # another process did it
+            self._forget_sessions()
+        self._afterwards.keep_rules(self.settings.memory.retention, self.now().date())
+        kept.index(question)
+        kept.corrections.note(question)
+        answer = kept.messages.add(
+            question.conversation_id, "assistant", "", parent_id=question.id, status="generating", said_at=self.now()
+        )
+        return Draft(kept.messages, question, answer)
+
+    def _recall(self, kept: Memory, asked: Asked, draft: Draft) -> Evidence:
+        """What memory holds for the question; the draft gets as much of it as the model has room for."""
+        started = time.perf_counter()
+        evidence = gather(self.memory, kept, asked, draft.question)
+        draft.recall_ms = 1000 * (time.perf_counter() - started)
+        info = self.model.info
+        draft.model = info.name
+        draft.recalled = evidence.memories[: self._prompts.memory_limit(info)]
+        return evidence
+
     def _finish(self, kept: Memory, draft: Draft, status: MessageStatus) -> Answer:
         """Save the answer; it does not bring back what was forgotten while it was being written."""
         load_ms = self._models.take_load_ms()
@@ -240,36 +242,6 @@ class Assistant:
             if kept is self.memory:
                 kept.facts.rehearsal.use(draft.facts_said())
             return draft.finish(status, load_ms)
-
-    def _words(
-        self, kept: Memory, asked: Asked, evidence: Evidence, draft: Draft, attempt: int, signal: StopSignal
-    ) -> Iterator[str]:
-        """The words of the answer: the model's where they may be said, else the owner's own, else "I don't know"."""
-        if asks_for_summary(asked.text):
-            draft.route, draft.reason = "quoted", "noted from what the owner told"
-            yield summary(self.memory.facts.list())
-            return
-        info = self.model.info
-        small = 0 < info.parameters < SMALL_MODEL_PARAMETERS
-        told = is_about_what_was_told(asked, evidence, small=small)
-        gate = Gate(asked, told=told, strict=small)
-        unsure = small and (evidence.strength != "strong" or told_as_change(evidence) or attempt > 0)
-        corrected = evidence.best is not None and evidence.best.corrects  # a model would repeat what it believes
-        if not (told and (unsure or corrected)):
-            question = self._prompts.with_notes(kept.messages, draft, info)
-            before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
-            gate.rest_on(sources(asked, before, draft, told=told, small=small))
-            generation = self._prompts.generate(
-                self.model, before, question, draft, attempt=attempt, temporary=kept is not self.memory
-            )
-            draft.report = generation.report
-            signal.attach(generation.stop)
-            yield from gate.let_through(generation)
-            draft.reason = gate.refusal or draft.reason
-            if told and says_unknown(gate.said):
-                draft.route = "unknown"
-        if not gate.said.strip() and not signal:
-            yield in_other_words(asked, evidence, draft, self.now(), told=told, small=small, attempt=attempt)
 
     # -- what memory does ------------------------------------------------------------------------------------------
 
