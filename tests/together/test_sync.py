@@ -420,6 +420,17 @@ def test_what_waits_is_listed_sent_and_dropped(tmp_path: Path, own_home: Path) -
     assert said("sync", "drop", str(number)) == {"dropped": number}
 
 
+def test_once_shows_what_came_and_then_it_was_seen(memory: Memory, tmp_path: Path) -> None:
+    engine = ScriptedEngine(words=("[PERSON_1] is \x1b[2Jwell.",))
+    with real_cloud(tmp_path, engine) as cloud:
+        enrolled(memory.store, cloud)
+        waiting(memory)
+        shown = run("", "sync", "once").stdout
+    assert "“How is Ines?”\nInes is \ufffd[2Jwell.\n" in shown
+    assert "1 answered, 0 still waiting." in shown
+    assert Outbox(memory.store).entries() == []
+
+
 def test_the_unit_is_written_where_it_belongs(tmp_path: Path) -> None:
     made = said("sync", "install", "--for", "systemd")
     assert Path(made["path"]).read_text() == made["text"]

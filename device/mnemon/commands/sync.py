@@ -17,6 +17,7 @@ from mnemon.errors import CloudError, NotFoundError
 from mnemon.terminal.text import one_line
 
 if TYPE_CHECKING:
+    from mnemon.assistant import Assistant
     from mnemon.memory.memory import Memory
     from mnemon.sync.outbox import Entry
 
@@ -30,12 +31,14 @@ def sync() -> None:
 @output.json_option
 @click.pass_context
 def once(ctx: click.Context, as_json: bool) -> None:
-    """Send what waits, now, and bring the answers back."""
+    """Send what waits, now, and show the answers that came, also those a daemon brought."""
     from mnemon.sync.daemon import deliver
 
     app: App = ctx.obj
     with app.assistant() as assistant:
         done = deliver(assistant.memory, app.settings(), app.home, hurry=True)
+        if not as_json:
+            _tell_news(assistant)
     if done is None:
         raise CloudError("Another Mnemon is sending just now.", hint="`mnemon sync status` shows what waits.")
     if as_json:
@@ -111,7 +114,7 @@ def status(app: App, as_json: bool) -> None:
                 "last_round": last,
                 "problem": report.problem,
                 "damaged_models": list(report.damaged),
-                "outbox": [_as_dict(one, asked[one.question_id]) for one in entries],
+                "outbox": [_as_dict(one, asked.get(one.question_id, "")) for one in entries],
             }
         )
         return
@@ -120,10 +123,7 @@ def status(app: App, as_json: bool) -> None:
         output.say(f"Last round: {last}{f'. {report.problem}' if report.problem else ''}")
     for name in report.damaged:
         output.say(f"The file of {name} is damaged: mnemon models remove {name}, then pull it again.")
-    output.print_rows(
-        (str(one.id), one.state, f"tried {one.attempts} times", one.problem, one_line(asked[one.question_id], 60))
-        for one in entries
-    )
+    output.print_rows(_row(one, asked.get(one.question_id, "")) for one in entries)
     if not entries:
         output.say("Nothing waits.")
 
@@ -173,6 +173,24 @@ def install(app: App, kind: str | None, only_print: bool, as_json: bool) -> None
         output.say(f"Written: {made.path}")
         output.say(f"Start it, now and at every login:  {made.start}")
         output.say(f"End that:  {made.stop}")
+
+
+def _tell_news(assistant: Assistant) -> None:
+    """Show what was answered or given up and nobody has seen yet; then it has been seen."""
+    outbox, messages = assistant.cloud.outbox, assistant.memory.messages
+    news = outbox.news()
+    said = messages.many([id for one in news for id in (one.question_id, one.answer_id) if id is not None])
+    for one in news:
+        if one.question_id in said:  # else it was forgotten at this very moment
+            output.say(f"“{one_line(said[one.question_id].text)}”")
+            answer = said.get(one.answer_id) if one.answer_id is not None else None
+            output.say(f"{answer.text if answer is not None else f'Not answered: {one.problem}'}\n")
+    outbox.seen(*(one.id for one in news))
+
+
+def _row(entry: Entry, question: str) -> tuple[str, ...]:
+    sent = f"sent {entry.attempts}×" if entry.attempts else "not sent"
+    return str(entry.id), entry.state, sent, entry.problem, one_line(question, 60)
 
 
 def _as_dict(entry: Entry, question: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnemon.commands.output import INTERRUPTED, report, say
+from mnemon.commands.output import INTERRUPTED, note, report, say
 from mnemon.commands.words import lines
 from mnemon.errors import InputError, PromptTooLongError
-from mnemon.terminal.text import one_line
+from mnemon.terminal.text import ROUTE_SENTENCES, one_line
 
 if TYPE_CHECKING:
     from mnemon.answering.forget_requests import Proposal
@@ -74,6 +74,8 @@ def answer(
         raise RuntimeError("the turn ended without an answer")
     if stream and not said.endswith("\n"):
         click.echo()
+    if stream and finished.route == "cloud":
+        note(ROUTE_SENTENCES["cloud"])
     return finished
 
 
