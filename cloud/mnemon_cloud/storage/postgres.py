@@ -230,9 +230,12 @@ class PostgresStorage:
     async def revoke_device(self, id: bytes, *, by: str, now_ms: int) -> bool:
         """End a device's access for good; see :class:`~mnemon_cloud.storage.Storage`."""
         sql = "UPDATE devices SET revoked_at_ms = %s WHERE id = %s AND revoked_at_ms IS NULL"
-        done = await self._audited(sql, (now_ms, id), now_ms, f"device-revoked-by-{by}", id)
-        await self._change("DELETE FROM answers WHERE device_id = %s", id)
-        return done
+        async with self._transaction() as db:
+            done = (await db.execute(sql, (now_ms, id))).rowcount == 1
+            if done:
+                await db.execute("DELETE FROM answers WHERE device_id = %s", (id,))
+                await _audit(db, now_ms, f"device-revoked-by-{by}", id)
+            return done
 
     # -- calls ------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ def enroll(app: App, invite: str | None, server: str, as_json: bool) -> None:
         output.print_json({"server": account.address, "device": account.device})
         return
     output.say(f"Enrolled at {account.address} as device {account.device[:8]}.")
+    if account.insecure:
+        output.note("There is no TLS on this line: that is for tests on one machine.")
     mode = app.settings().privacy.mode
     output.say(
         "Nothing leaves: privacy.mode is never." if mode == "never" else "You are asked before anything leaves."
