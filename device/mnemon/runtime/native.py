@@ -62,7 +62,8 @@ def _keep_large_blocks_apart() -> None:
     """Have glibc give blocks of 4 MB and more back when they are freed.
 
     It raises its limit to the largest block freed so far, and llama.cpp makes its compute buffer anew whenever
-    adapters change: in five evaluations of learning with the built-in model the owner's heap grew to 28 MB, so to 4.
+    adapters change: after 20 steps of learning with the built-in model the process had taken 157 MB at most, so 112.
+    A step takes some 5 % longer for it.
     """
     with contextlib.suppress(AttributeError, OSError):  # no glibc
         ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, _LARGE)

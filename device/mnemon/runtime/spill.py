@@ -1,7 +1,8 @@
-"""States of prompts on disk while there is no room for them in memory: read back 20 times as fast as decoded again.
+"""States of prompts on disk while there is no room for them in memory: reading is faster than decoding again.
 
-They are in a file that has no name (deleted on closing where the system cannot have that), sealed with a key that is
-only in memory: nothing of it can be read once the process has ended.
+An evaluation of 24 examples with prompts of 150 tokens, of which the built-in model's context holds a third, takes
+0.23 s of one core instead of 1.13. They are in a file that has no name (deleted on closing where the system cannot
+have that), sealed with a key that is only in memory: nothing of it can be read once the process has ended.
 """
 
 from __future__ import annotations
