@@ -120,8 +120,16 @@ class Course:
         """Whether CMA-ES does it."""
         return self.space.size <= CMA_MOST
 
-    def begin(self) -> None:
+    @property
+    def tried(self) -> int:
+        """Steps so far, with those that were taken back."""
+        return self._drawn
+
+    def begin(self, hurried: Callable[[], bool] = lambda: False) -> None:
         """Find the noise floor, choose eps, and look where it stands.
+
+        Args:
+            hurried: Whether there is no time for a better choice of eps.
 
         Raises:
             LossError: The loss is no number already.
@@ -129,7 +137,7 @@ class Course:
         if self.by_covariance:
             self._optimiser = Cma(self.space, self.objective, self.seed)
         else:
-            self.noise = noise(self.space, self.objective, self.theta, self._batch(0), self._seed(SEEDS - 1))
+            self.noise = noise(self.space, self.objective, self.theta, self._batch(0), self._seed(SEEDS - 1), hurried)
             self._optimiser = Mezo(self.space, self.objective, self.noise.eps)
         self._look()
 

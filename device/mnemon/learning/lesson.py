@@ -11,8 +11,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mnemon.errors import JournalError, LearningError, MnemonError, TooFewExamplesError
@@ -23,8 +22,9 @@ from mnemon.learning.examples import Example, Examples
 from mnemon.learning.general import general_set
 from mnemon.learning.journal import Header
 from mnemon.learning.objectives import FromScores, Kind, kind_for, texts
+from mnemon.learning.plan import Plan, make_plan
 from mnemon.learning.progress import Budget, Clock, Outcome, Progress
-from mnemon.learning.selection import MOST, plausible, select
+from mnemon.learning.proof import Known, judge
 from mnemon.learning.spaces.making import NEED_TRACES, again, described, make
 from mnemon.learning.spaces.space import Shape, Space
 from mnemon.learning.traces import learn_traces
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from mnemon.learning.book import Page
     from mnemon.learning.spaces.space import Theta
     from mnemon.memory.store import Store
-    from mnemon.runtime.adapters import Active
     from mnemon.runtime.chat_model import ChatModel
 
 __all__ = ["SPACES", "Budget", "Lesson", "Outcome", "Progress"]
@@ -46,34 +45,14 @@ SPACES = ("vector", "lora")
 """Tried in every lesson that begins with the base; the better one goes on."""
 MOMENTUM = 0.5
 
-_TEMPLATE_TOKENS = 16
-"""That a chat template puts around a message, at most."""
+_PREPARE_SHARE = 0.3
+"""Of what is left of the budget after reading, for the noise floors and first looks of the spaces tried."""
+_TEST_TIMES = 3
+"""How often the time of reading what is tested on once is kept for the end: the gate, and some weakening before."""
 _TRIAL_SHARE = 0.25
 _FEWEST_TRIAL_STEPS = 4
 _HARM = 0.007
 """The general set may get worse by so much after a lesson; the gate allows one percent."""
-
-
-@dataclass(slots=True)
-class _Plan:
-    """The examples of a lesson, in the order of the objective's numbers: learn, held out, general."""
-
-    learn: list[Example]
-    held_out: list[Example]
-    general: list[Example]
-
-    @property
-    def all(self) -> list[Example]:
-        return [*self.learn, *self.held_out, *self.general]
-
-    @property
-    def held_out_numbers(self) -> range:
-        return range(len(self.learn), len(self.learn) + len(self.held_out))
-
-    @property
-    def general_numbers(self) -> range:
-        first = len(self.learn) + len(self.held_out)
-        return range(first, first + len(self.general))
 
 
 class Lesson:
@@ -87,6 +66,7 @@ class Lesson:
         embed: Gives texts' meanings (unit vectors), to choose among more examples than a lesson takes.
         seed: Of everything that is drawn, below 2**63; a random one when left out.
         general: Takes the place of the fixed general set, for measuring.
+        now: A clock in seconds.
     """
 
     def __init__(
@@ -99,8 +79,9 @@ class Lesson:
         embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
         seed: int | None = None,
         general: Sequence[Example] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._model = store, model
+        self._store, self._model, self._now = store, model, now
         self._spaces, self._kind, self._embed = spaces, objective, embed
         self._seed = secrets.randbits(63) if seed is None else seed
         self._general = list(general_set() if general is None else general)
@@ -121,18 +102,22 @@ class Lesson:
         Raises:
             TooFewExamplesError: There is too little to learn from or to test on.
             LossError: The loss is no number.
-            LearningError: Another lesson is being held.
+            LearningError: Another lesson is being held, or the time is too short for a test that proves anything.
             DiskFullError: No space is left for its journal.
             ModelError: The model cannot score.
         """
-        clock = Clock(budget, report, stop or threading.Event())
+        clock = Clock(budget, report, stop or threading.Event(), now=self._now)
         with self._alone():
             self._versions.settle()
             clock.tell("reading")
-            plan = self._plan()
+            base = self._model.base_sha256()
+            before = self._versions.active(base)
+            plan = self._plan(clock, self._cut_off(base, before))
+            if clock.stop.is_set():
+                return _nothing(clock, "It was stopped before its first step.")
             with self._model.scorer(texts(plan.all)) as scorer:
                 objective = FromScores(scorer, plan.all, self._kind or kind_for(plan.learn))
-                return self._learn(plan, objective, clock)
+                return self._learn(plan, objective, before, clock)
 
     def retest(self, version: int) -> Outcome:
         """Find out whether a version that lost examples still helps; if not, it is let go.
@@ -151,7 +136,7 @@ class Lesson:
             began = time.monotonic()
             with self._model.scorer(texts(plan.all)) as scorer:
                 objective = FromScores(scorer, plan.all, self._kind or kind_for(plan.learn))
-                verdict = self._judge(plan, objective, (), space.apply(theta), look=1)
+                verdict = judge(plan, objective, Known.of(plan, objective, ()), space.apply(theta), look=1)
             shown = {"before": verdict.before, "after": verdict.after, "general": verdict.general}
             self._versions.settled(version, keep=verdict.accepted, report=shown)
             kept = version if verdict.accepted else None
@@ -169,47 +154,18 @@ class Lesson:
                 verdict.general,
             )
 
-    # -- what is learned from ---------------------------------------------------------------------------------
-
-    def _plan(self) -> _Plan:
-        examples = [example for example in Examples(self._store).all() if self._fits(example)]
-        learn, held_out = gate.split(examples, self._store.secret("learning split"))
-        conversations = len({examples[i].conversation for i in held_out})
-        if len(learn) < gate.FEWEST_TO_LEARN or conversations < gate.FEWEST_CONVERSATIONS:
-            raise TooFewExamplesError(
-                f"There are {len(learn)} examples to learn from and {conversations} conversations to test on;"
-                f" {gate.FEWEST_TO_LEARN} and {gate.FEWEST_CONVERSATIONS} are needed.",
-                hint="Edit answers, pick one of two, or give thumbs for a while, in several conversations.",
-            )
-        learn, held_out = self._sound(examples, learn), held_out[-MOST:]
-        if len(learn) > MOST:
-            chosen = select([examples[i] for i in learn], self._embed) if self._embed else range(-MOST, 0)
-            learn = [learn[i] for i in chosen]
-        return _Plan([examples[i] for i in learn], [examples[i] for i in held_out], self._general)
-
-    def _fits(self, example: Example) -> bool:
-        """Whether the model can read it in one piece; what it was told in a larger window it may not."""
-        count = self._model.count_tokens
-        answer = max(count(example.chosen), count(example.rejected or ""))
-        prompt = sum(count(message.content) + _TEMPLATE_TOKENS for message in example.prompt)
-        return prompt + answer + _TEMPLATE_TOKENS <= self._model.info.context_tokens
-
-    def _sound(self, examples: Sequence[Example], places: list[int]) -> list[int]:
-        """Without what is no language to the base: a slip of the paste key teaches nothing."""
-        some = [examples[i] for i in places]
-        with self._model.scorer([(example.prompt, example.chosen) for example in some]) as scorer:
-            scores = scorer.scores(())
-        losses = [-float(found.mean()) if len(found) else 0.0 for found in scores]
-        return [places[i] for i in plausible(some, losses)]
+    def _plan(self, clock: Clock | None = None, again: Sequence[Collection[str]] = ()) -> Plan:
+        key = self._store.secret("learning split")
+        examples = Examples(self._store).all()
+        return make_plan(examples, self._general, self._model, key, embed=self._embed, clock=clock, again=again)
 
     # -- learning ---------------------------------------------------------------------------------------------
 
-    def _learn(self, plan: _Plan, objective: FromScores, clock: Clock) -> Outcome:
+    def _learn(self, plan: Plan, objective: FromScores, before: Standing, clock: Clock) -> Outcome:
         shape = Shape.of(self._model)
-        before = self._versions.active(shape.base)
-        began = time.monotonic()
-        objective.measure((), [*plan.held_out_numbers, *plan.general_numbers])  # how long the gate will take
-        clock.reserve = min(4 * (time.monotonic() - began), clock.budget.seconds / 2)
+        began = clock.seconds
+        known = Known.of(plan, objective, before.adapters)
+        clock.reserve = min(_TEST_TIMES * (clock.seconds - began), clock.budget.seconds / 2)
         rehearsing = Rehearsing(objective, plan.general_numbers[::2])
         clock.evaluations = lambda: rehearsing.evaluations
         pages: list[Page] = []
@@ -220,8 +176,10 @@ class Lesson:
                 clock.tell("learning", course)
             course.finish()
             clock.tell("testing", course)
-            course.weaken(lambda active: _harm(objective, active, plan.general_numbers), _HARM)
-            return self._end(plan, objective, before, course, clock, rehearsing.evaluations)
+            if not course.page.records:
+                return self._no_step(plan, known, course, clock)
+            course.weaken(lambda active: known.harm(plan, objective, active), _HARM)
+            return self._end(plan, objective, known, course, clock, rehearsing.evaluations)
         except BaseException as error:
             # a kill leaves them 'running', to go on from; anything else is over
             with contextlib.suppress(MnemonError):
@@ -232,7 +190,7 @@ class Lesson:
 
     def _chosen(
         self,
-        plan: _Plan,
+        plan: Plan,
         shape: Shape,
         before: Standing,
         objective: Rehearsing,
@@ -249,10 +207,15 @@ class Lesson:
             course.begin()
             return course
         courses = []
+        start = clock.share
+        until = start + _PREPARE_SHARE * (1 - start)
         for space in self._made(plan, shape):
+            began = clock.share
             course = self._course(plan, space, shape, objective, pages)
-            course.begin()
+            course.begin(lambda: clock.share > until)
             courses.append(course)
+            if clock.over or 2 * clock.share - began > until:  # another one would take as long
+                break
         start = clock.share
         for course in courses if len(courses) > 1 else ():
             # of equal length in what is measured, not in steps: a generation of CMA-ES costs more than a step
@@ -268,7 +231,7 @@ class Lesson:
                 pages.remove(course.page)
         return best
 
-    def _made(self, plan: _Plan, shape: Shape) -> Iterator[Space]:
+    def _made(self, plan: Plan, shape: Shape) -> Iterator[Space]:
         """The spaces that this model and these examples allow."""
         ids = [example.id for example in plan.learn]
         problem: LearningError | None = None
@@ -290,7 +253,7 @@ class Lesson:
 
     def _course(
         self,
-        plan: _Plan,
+        plan: Plan,
         space: Space,
         shape: Shape,
         objective: Rehearsing,
@@ -304,8 +267,17 @@ class Lesson:
         pages.append(page)
         return Course(page, space, objective, len(plan.learn), self._seed, start)
 
+    def _cut_off(self, base: str, before: Standing) -> list[tuple[str, ...]]:
+        """What lessons learned from that were cut off and can be gone on from, the longest first."""
+        fitting = [
+            page
+            for page, continues in self._book.unfinished()
+            if page.records and page.header.base == base and continues == before.version
+        ]
+        return [page.header.examples for page in sorted(fitting, key=lambda page: len(page.records), reverse=True)]
+
     def _resumed(
-        self, plan: _Plan, shape: Shape, before: Standing, objective: Rehearsing, pages: list[Page]
+        self, plan: Plan, shape: Shape, before: Standing, objective: Rehearsing, pages: list[Page]
     ) -> Course | None:
         """The longest of the lessons that were cut off, if it still fits; the others are torn out."""
         ids = tuple(example.id for example in plan.learn)
@@ -331,17 +303,17 @@ class Lesson:
 
     def _end(
         self,
-        plan: _Plan,
+        plan: Plan,
         objective: FromScores,
-        before: Standing,
+        known: Known,
         course: Course,
         clock: Clock,
         evaluations: int,
     ) -> Outcome:
         held_out = [example.id for example in plan.held_out]
-        earlier = [report.get("held_out", []) for _, report in self._book.reports()]
+        earlier = [report.get("held_out", []) for _, report in self._book.reports() if report.get("judged", True)]
         look = gate.look_number(held_out, earlier)
-        verdict = self._judge(plan, objective, before.adapters, course.active, look=look)
+        verdict = judge(plan, objective, known, course.active, look=look)
         report = {
             "space": course.space.name,
             "before": verdict.before,
@@ -377,15 +349,17 @@ class Lesson:
             verdict.general,
         )
 
-    def _judge(self, plan: _Plan, objective: FromScores, before: Active, after: Active, *, look: int) -> gate.Verdict:
-        general = plan.general_numbers[1::2] or plan.general_numbers  # the half that was not rehearsed
-        return gate.judge(
-            [example.conversation for example in plan.held_out],
-            objective.measure(before, plan.held_out_numbers),
-            objective.measure(after, plan.held_out_numbers),
-            general=_harm(objective, after, general),
-            look=look,
-        )
+    def _no_step(self, plan: Plan, known: Known, course: Course, clock: Clock) -> Outcome:
+        """The end of a lesson that has nothing to test: what is held out is not looked at, and that look not paid."""
+        if clock.stop.is_set():
+            reason = "It was stopped before a step helped."
+        elif course.tried:
+            reason = "No step made the answers you want likelier."
+        else:
+            reason = "The time was too short for a single step: give it more."
+        named = {"examples": [int(one.id) for one in plan.learn], "held_out": [one.id for one in plan.held_out]}
+        course.page.end("rejected", {**named, "judged": False, "reason": reason, "seconds": clock.seconds})
+        return _nothing(clock, reason, course.space.name, known.before.loss)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -401,7 +375,6 @@ class Lesson:
             yield
 
 
-def _harm(objective: FromScores, active: Active, general: Sequence[int]) -> float:
-    """By which share of itself the loss of general examples grows over the base's."""
-    base = objective.measure((), general).loss
-    return objective.measure(active, general).loss / base - 1 if base else 0.0
+def _nothing(clock: Clock, reason: str, space: str = "", loss: float = 0.0) -> Outcome:
+    """The outcome of a lesson that has nothing to test."""
+    return Outcome(False, loss, loss, 0, clock.seconds, space, 0, None, reason)

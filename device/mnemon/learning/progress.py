@@ -86,21 +86,26 @@ class Clock:
         report: Told by :meth:`tell`.
         stop: Ends it early.
         evaluations: Gives how many there were.
-        began: By the monotonic clock.
         reserve: Seconds that the end of the lesson will take.
+        now: Seconds, of a clock that never goes back.
+        began: By that clock.
     """
 
     budget: Budget
     report: Callable[[Progress], None]
     stop: threading.Event
     evaluations: Callable[[], int] = lambda: 0
-    began: float = field(default_factory=time.monotonic)
     reserve: float = 0.0
+    now: Callable[[], float] = time.monotonic
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.now()
 
     @property
     def seconds(self) -> float:
         """Since it began."""
-        return time.monotonic() - self.began
+        return self.now() - self.began
 
     @property
     def share(self) -> float:
