@@ -8,7 +8,7 @@ import pytest
 from learning_model import LearningModel, example, filled, learnable, said
 from test_learning_lesson import Budget, held, lesson
 
-from mnemon.errors import NotFoundError
+from mnemon.errors import LearningError, NotFoundError
 from mnemon.learning.examples import Examples
 from mnemon.learning.journal import replay
 from mnemon.learning.versions import Versions
@@ -113,3 +113,21 @@ def test_forgetting_words_takes_what_was_learned_from_them_along() -> None:
         store.execute("DELETE FROM messages WHERE id = 5")
         named = {id for id in Versions(store).book.journal(1).header.examples if id == "61"}
         assert Versions(store).active(model.base_sha256()).version == (None if named else 1)
+
+
+@pytest.mark.parametrize("meanwhile", ["an example is forgotten", "the version before is gone back from"])
+def test_what_happened_during_a_lesson_counts(taught: tuple[Store, LearningModel, Versions], meanwhile: str) -> None:
+    """As another process does it, which knows nothing of this lesson."""
+    store, model, versions = taught
+    journal = versions.book.journal(1)
+    page = versions.book.begin(journal.header, continues=2)
+    page.write(journal.records[0])
+    if meanwhile == "an example is forgotten":
+        Examples(store).remove([journal.header.examples[journal.records[0].examples[0]]])
+    else:
+        store.execute("UPDATE learning_versions SET active = (id = 1)")
+    standing = versions.active(model.base_sha256()).version
+    with pytest.raises(LearningError, match="While the lesson was held"):
+        versions.accept(page.id, {})
+    assert versions.active(model.base_sha256()).version == standing
+    assert len(versions.history()) == 2

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mnemon.errors import JournalError, NotFoundError
+from mnemon.errors import JournalError, LearningError, NotFoundError
 from mnemon.learning.book import Book
 from mnemon.learning.journal import Journal, replay
 from mnemon.learning.spaces.making import again
@@ -149,8 +149,13 @@ class Versions:
         return [self._version(row) for row in rows]
 
     def accept(self, lesson: int, report: dict[str, Any]) -> int:
-        """Make a version of a lesson and use it from now on; its number. All or nothing."""
+        """Make a version of a lesson and use it from now on; its number. All or nothing.
+
+        Raises:
+            LearningError: Meanwhile the lesson was let go, or something that it learned from was forgotten.
+        """
         with self._store.transaction():
+            self._still_holds(lesson)
             self._store.execute("UPDATE learning_versions SET active = 0")
             self._store.execute(
                 "UPDATE learning_lessons SET state = 'accepted', report = ? WHERE id = ?",
@@ -245,6 +250,24 @@ class Versions:
             self._store.execute(
                 "UPDATE learning_lessons SET report = ? WHERE id = ?", (json.dumps({**known, **report}), lesson)
             )
+
+    def _still_holds(self, lesson: int) -> None:
+        """Another process may have gone back or forgotten something while the lesson was held."""
+        rows = self._store.tuples("SELECT continues FROM learning_lessons WHERE id = ?", (lesson,))
+        in_use = self._store.tuples("SELECT id FROM learning_versions WHERE active = 1 AND stale = 0")
+        if rows and (rows[0][0] is None or (rows[0][0],) in in_use):
+            journal = self.book.journal(lesson)
+            used = {journal.header.examples[i] for record in journal.records for i in record.examples}
+            ids = json.dumps([int(id) for id in used])
+            there = self._store.tuples(
+                "SELECT count(*) FROM learning_examples WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+            )
+            if there[0][0] == len(used):
+                return
+        raise LearningError(
+            "While the lesson was held, something it rests on was forgotten, or another version was chosen.",
+            hint="Hold another one: `mnemon learn run`.",
+        )
 
     def _numbers(self) -> list[int]:
         return [int(row[0]) for row in self._store.tuples("SELECT id FROM learning_versions ORDER BY id")]
