@@ -55,6 +55,7 @@ class Prompt:
         sequence: Where it is, or -1.
         used: When it was used last, in a count of uses.
         spilled: Its number among those on disk, or -1.
+        restored: It came from disk, so that its beginning takes cells of its own.
     """
 
     tokens: list[int]
@@ -62,6 +63,7 @@ class Prompt:
     sequence: int = -1
     used: int = 0
     spilled: int = -1
+    restored: bool = False
 
 
 class KeptPrompts:
@@ -102,7 +104,7 @@ class KeptPrompts:
     def cells(self) -> int:
         """Cells taken: beginnings that prompts share are there once, and an answer's prompt is its prompt's."""
         answers = sum(len(self._engine.tokens(i)) - prompt for i, prompt in self._branches.items())
-        return cells_of([prompt.tokens for prompt in self._held]) + answers
+        return self._cells_with() + answers
 
     def give_way(self) -> bool:
         """Leave the cells to a conversation; False when there is nothing to leave."""
@@ -214,7 +216,7 @@ class KeptPrompts:
         """
         cells, sequences = self._engine.cells - room - _SPARE, self._sequences
         while True:
-            needed = cells_of([*(held.tokens for held in self._held), prompt.tokens])
+            needed = self._cells_with(prompt)
             fits = needed + sequences.cells <= cells
             if fits and self._for_prompts:
                 return True
@@ -229,6 +231,12 @@ class KeptPrompts:
             elif keep or fits or not sequences.lend_more(needed=True):
                 return False
 
+    def _cells_with(self, *new: Prompt) -> int:
+        """Cells of the prompts that are there and of new ones; what is on disk comes back with all of its own."""
+        alone = [held for held in self._held if held.restored] + [prompt for prompt in new if prompt.spilled >= 0]
+        others = [prompt for prompt in (*self._held, *new) if prompt not in alone]
+        return sum(len(prompt.tokens) for prompt in alone) + cells_of([prompt.tokens for prompt in others])
+
     def _drop(self, prompt: Prompt) -> None:
         self._held.remove(prompt)
         self._engine.drop(prompt.sequence)
@@ -239,7 +247,8 @@ class KeptPrompts:
         """From disk, or decoded by the base model; what it shares with another is copied and takes no cells."""
         engine, sequence = self._engine, self._for_prompts.pop()
         try:
-            if not self._restore(prompt, sequence):
+            prompt.restored = self._restore(prompt, sequence)
+            if not prompt.restored:
                 shared = max(self._held, key=lambda held: common_length(held.tokens, prompt.tokens), default=None)
                 if shared is not None:
                     engine.copy(shared.sequence, sequence, common_length(shared.tokens, prompt.tokens))
