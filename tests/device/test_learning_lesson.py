@@ -277,6 +277,18 @@ def test_two_lessons_at_once_are_one_too_many(tmp_path: Path, owners: list[Examp
         lesson(store, LearningModel()).run(Budget(600.0, evaluations=20), report=meanwhile, stop=stop)
 
 
+def test_going_back_during_a_lesson_ends_it_in_one_line(store: Store) -> None:
+    model = LearningModel()
+
+    def go_back(progress: Progress) -> None:
+        if progress.step == 5:
+            Versions(store).rollback(0)
+
+    with pytest.raises(LearningError, match="was let go"):
+        lesson(store, model).run(BUDGET, report=go_back)
+    unharmed(store, model, None)
+
+
 def test_a_step_reports_slopes_and_leaves_theta_alone(owners: list[Example]) -> None:
     from mnemon.learning.journal import Header, State
 

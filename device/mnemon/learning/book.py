@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from mnemon.errors import JournalError
+from mnemon.errors import JournalError, LearningError
 from mnemon.learning.journal import Codec, Header, Journal, Record
 from mnemon.learning.spaces.steering_basis import Trace
 from mnemon.memory.records import to_ms
@@ -49,16 +49,23 @@ class Page:
 
         Raises:
             DiskFullError: No space is left; nothing was written.
+            LearningError: Meanwhile the lesson was let go, by a rollback or by forgetting.
             StoreError: The memory cannot be written.
         """
         before = self._codec.check
         data = self._codec.encode(record)
         try:
             with self.book.store.transaction():
-                self.book.store.execute(
-                    "INSERT INTO learning_steps (lesson_id, number, record) VALUES (?, ?, ?)",
-                    (self.id, len(self.records), data),
-                )
+                written = self.book.store.execute(
+                    "INSERT INTO learning_steps (lesson_id, number, record)"
+                    " SELECT id, ?, ? FROM learning_lessons WHERE id = ?",
+                    (len(self.records), data, self.id),
+                ).rowcount
+                if not written:
+                    raise LearningError(
+                        "The lesson was let go: something was forgotten, or another version was chosen.",
+                        hint="Hold another one: `mnemon learn run`.",
+                    )
         except BaseException:
             self._codec.check = before
             raise
