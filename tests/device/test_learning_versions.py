@@ -11,6 +11,7 @@ from test_learning_lesson import Budget, held, lesson
 from mnemon.errors import LearningError, NotFoundError
 from mnemon.learning.examples import Examples
 from mnemon.learning.journal import replay
+from mnemon.learning.spaces.steering_basis import SteeringBasis, Trace
 from mnemon.learning.versions import Versions
 from mnemon.memory.store import Store
 
@@ -113,6 +114,24 @@ def test_forgetting_words_takes_what_was_learned_from_them_along() -> None:
         store.execute("DELETE FROM messages WHERE id = 5")
         named = {id for id in Versions(store).book.journal(1).header.examples if id == "61"}
         assert Versions(store).active(model.base_sha256()).version == (None if named else 1)
+
+
+def test_traces_made_later_leave_a_version_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnemon.learning.traces.MOST", 8)
+    model = LearningModel()
+    with filled(learnable(60)) as store:
+        found = lesson(store, model, "steering basis").run(SHORT)
+        assert found.accepted, found.reason
+        versions, base = Versions(store), model.base_sha256()
+        header = versions.book.journal(1).header
+        space = versions.state(1)[0]
+        assert isinstance(space, SteeringBasis)
+        traces = versions.book.traces(header.examples, base)
+        late = next(id for id in header.examples if id not in traces)
+        versions.book.keep_trace(late, base, Trace(traces[header.examples[0]].data[::-1].copy(), 3))
+        again = versions.state(1)[0]
+        assert isinstance(again, SteeringBasis)
+        assert again.basis.tobytes() == space.basis.tobytes()
 
 
 @pytest.mark.parametrize("meanwhile", ["an example is forgotten", "the version before is gone back from"])

@@ -25,7 +25,7 @@ from mnemon.learning.objectives import FromScores, Kind, kind_for, texts
 from mnemon.learning.plan import Plan, make_plan
 from mnemon.learning.progress import Budget, Clock, Outcome, Progress
 from mnemon.learning.proof import Known, judge
-from mnemon.learning.spaces.making import NEED_TRACES, again, described, make
+from mnemon.learning.spaces.making import NEED_TRACES, again, described, make, traced
 from mnemon.learning.spaces.space import Shape, Space
 from mnemon.learning.traces import learn_traces
 from mnemon.learning.versions import Standing, Versions
@@ -262,7 +262,10 @@ class Lesson:
         continues: int | None = None,
     ) -> Course:
         ids = tuple(example.id for example in plan.learn)
-        header = Header(shape.base, space.name, space.size, MOMENTUM, ids, described(space, shape))
+        parameters = described(space, shape)
+        if space.name in NEED_TRACES and continues is None:
+            parameters["traced"] = list(self._book.traces(ids, shape.base))
+        header = Header(shape.base, space.name, space.size, MOMENTUM, ids, parameters)
         page = self._book.begin(header, continues)
         pages.append(page)
         return Course(page, space, objective, len(plan.learn), self._seed, start)
@@ -291,7 +294,7 @@ class Lesson:
                     if continues is not None:
                         space, start = self._versions.state(continues)
                     else:
-                        traces = self._book.traces(ids, shape.base)
+                        traces = self._book.traces(traced(page.header), shape.base)
                         space = again(page.header, list(traces.values()))
                     pages.append(page)
                     found = Course(page, space, objective, len(plan.learn), self._seed, start)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mnemon.errors import JournalError, LearningError, NotFoundError
 from mnemon.learning.book import Book
 from mnemon.learning.journal import Journal, replay
-from mnemon.learning.spaces.making import again
+from mnemon.learning.spaces.making import again, traced
 from mnemon.memory.records import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Versions:
             JournalError: Its journal is damaged.
         """
         journals = self._journals(number)
-        traces = self.book.traces(journals[0].header.examples, journals[0].header.base)
+        traces = self.book.traces(traced(journals[0].header), journals[0].header.base)
         return again(journals[0].header, list(traces.values())), replay(journals)
 
     def export(self, number: int) -> Adapter:

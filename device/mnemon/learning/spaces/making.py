@@ -62,6 +62,12 @@ def described(space: Space, shape: Shape) -> dict[str, Any]:
     return {"space": space.parameters, "layers": shape.layers, "width": shape.width, "sizes": kept}
 
 
+def traced(header: Header) -> Sequence[str]:
+    """Ids of the examples that a space's basis was made from: later ones get traces too, which must not change it."""
+    found: Sequence[str] = header.parameters.get("traced", header.examples)
+    return found
+
+
 def again(header: Header, traces: Sequence[Trace] = ()) -> Space:
     """The space a journal is about.
 
