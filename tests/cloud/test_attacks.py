@@ -142,6 +142,10 @@ class Target:
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
 
+    async def answer(self) -> str:
+        """What the honest device is answered; a call is made in the loop that carries it."""
+        return await text_of(self.honest.ask(question()))
+
     def close(self) -> None:
         self.do(self._serving.__aexit__(None, None, None))
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -223,7 +227,7 @@ def attacked(target: Target, batches: int) -> Counter[tuple[str, grpc.StatusCode
     send()
     assert target.running.refusals("internal") == 0
     assert len(target.do(target.running.storage.devices())) == 2
-    assert target.do(text_of(target.honest.ask())) == "Some words."
+    assert target.do(target.answer()) == "Some words."
     return seen
 
 
@@ -277,4 +281,4 @@ def test_what_is_no_protocol_at_all_ends_its_own_connection_only(target: Target)
                     pass
             except OSError:
                 pass
-    assert target.do(text_of(target.honest.ask(question()))) == "Some words."
+    assert target.do(target.answer()) == "Some words."

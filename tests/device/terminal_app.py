@@ -52,7 +52,7 @@ def opened(
 
 def load_with(app: MnemonApp, load: Callable[[str], ScriptedModel]) -> None:
     """From now on nothing is loaded, and ``load`` does it."""
-    app.assistant._models = ModelHolder(load, "some-model")
+    ModelHolder.__init__(app.assistant._models, load, "some-model")
 
 
 async def wait_until(pilot: Pilot[None], true: Callable[[], bool], *, seconds: float = 10) -> None:
