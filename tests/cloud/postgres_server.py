@@ -29,6 +29,13 @@ def programs() -> Path:
     pytest.skip("there is no PostgreSQL, neither as a wheel nor installed")
 
 
+def _may_run(program: Path, user: int) -> bool:
+    try:
+        return subprocess.run([program, "--version"], user=user, cwd="/", capture_output=True).returncode == 0
+    except PermissionError:
+        return False
+
+
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """A server that listens on a socket of its own; its connection string."""
@@ -45,8 +52,7 @@ def running_postgres() -> Iterator[str]:
 
     if user is not None:
         os.chown(folder, user, user)
-        if subprocess.run([binaries / "postgres", "--version"], user=user, capture_output=True).returncode:
-            # The environment lies where only root may go.
+        if not _may_run(binaries / "postgres", user):  # the environment lies where only root may go
             shutil.copytree(binaries.parent, folder / "install", symlinks=True)
             binaries = folder / "install" / "bin"
     try:

@@ -8,6 +8,7 @@ in use then, against the model as it came, and the loss of the fixed general set
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -151,7 +152,7 @@ def run(
 
             before = losses(())
             for space in spaces:
-                with _memory(owner.train) as store:
+                with _memory(owner.train, seed) as store:
                     lesson = Lesson(store, model, spaces=SPACES if space == CHOSEN else (space,), seed=seed)
                     outcome = lesson.run(Budget(seconds, evaluations), report=_telling(report, name, space))
                     versions = Versions(store)
@@ -217,9 +218,11 @@ def _row(name: str, outcome: Outcome, before: tuple[float, float], after: tuple[
     )
 
 
-def _memory(examples: Sequence[Example]) -> AbstractContextManager[Store]:
-    """A memory that is never on a disk, with these examples in it."""
+def _memory(examples: Sequence[Example], seed: int) -> AbstractContextManager[Store]:
+    """A memory that is never on a disk, with these examples in it, split in the same way for the same seed."""
     store = Store.open(None, os.urandom(32))
+    split = hashlib.sha256(f"learning split {seed}".encode()).digest()
+    store.execute("INSERT INTO secrets (name, value) VALUES ('learning split', ?)", (split,))
     kept = Examples(store)
     for example in examples:
         kept.add(example)
