@@ -11,6 +11,7 @@ import pty
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,7 +143,10 @@ def test_ctrl_c_ends_the_answer_and_keeps_it(words: list[str]) -> None:
 
 def test_ctrl_c_with_json_prints_the_partial_answer() -> None:
     with process(command("ask", "Tell me a story", "--json", script=LONG_ANSWER, delay=0.05)) as talk:
-        time.sleep(2.5)
+        memory, end = Path(os.environ["MNEMON_HOME"]) / "memory.db", time.monotonic() + 30
+        while not memory.exists() and time.monotonic() < end:  # before that Python itself may be interrupted
+            time.sleep(0.02)
+        time.sleep(0.5)
         talk.send_signal(signal.SIGINT)
         out, errors = talk.communicate(timeout=20)
     assert talk.returncode == 130, errors
