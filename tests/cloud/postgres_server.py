@@ -53,8 +53,12 @@ def running_postgres() -> Iterator[str]:
     if user is not None:
         os.chown(folder, user, user)
         if not _may_run(binaries / "postgres", user):  # the environment lies where only root may go
-            shutil.copytree(binaries.parent, folder / "install", symlinks=True)
-            binaries = folder / "install" / "bin"
+            install = binaries.parent
+            binaries = folder / install.parent.name / install.name / "bin"
+            shutil.copytree(install, binaries.parent, symlinks=True)
+            libraries = install.parent.with_name(f"{install.parent.name}.libs")  # where a wheel has its libraries
+            if libraries.is_dir():
+                shutil.copytree(libraries, folder / libraries.name, symlinks=True)
     try:
         data = str(folder / "data")
         run(str(binaries / "initdb"), "-D", data, "-U", "mnemon", "-A", "trust", "-E", "UTF8", "--no-sync")
