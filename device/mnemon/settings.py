@@ -18,6 +18,13 @@ from typing import Any, get_args, get_type_hints
 from mnemon.errors import DiskFullError, ReadOnlyError, SettingsError
 from mnemon.paths import Home
 
+_RANGE = "range"
+
+
+def _between(least: float, most: float) -> dict[str, tuple[float, float]]:
+    """What a setting's ``field`` is told, so that other values are refused wherever they come from."""
+    return {_RANGE: (least, most)}
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
@@ -56,7 +63,7 @@ class MemorySettings:
 class RoutingSettings:
     """``[routing]``: which questions are worth asking a bigger model."""
 
-    threshold: float = 0.5
+    threshold: float = field(default=0.5, metadata=_between(0, 1))
     """From 0 to 1: a question at least this hard is offered to the cloud; 0 offers every one, 1 none."""
 
 
@@ -90,7 +97,7 @@ class LearningSettings:
     """Only in these hours, such as ``22:00-07:00``; ``any``: at any time."""
     mains: bool = True
     """Only on mains power."""
-    battery: int = 50
+    battery: int = field(default=50, metadata=_between(0, 100))
     """Where ``mains`` is false: only with at least so many percent left in the battery."""
     temperature: int = 80
     """Only while the processor is no hotter than this, in degrees Celsius; 0: however hot it is."""
@@ -153,6 +160,9 @@ class Settings:
             section = sections[name]
             hints = get_type_hints(type(section))
             checked = {k: _checked(f"{name}.{k}", v, hints, origin) for k, v in entries.items()}
+            for key in fields(section):
+                if key.name in checked and _RANGE in key.metadata:
+                    _within(f"{name}.{key.name}", checked[key.name], key.metadata[_RANGE], origin)
             sections[name] = replace(section, **checked)
         return Settings(**sections)
 
@@ -319,6 +329,13 @@ def _checked(name: str, value: Any, hints: Mapping[str, Any], origin: str) -> An
         return dict(value)
     what = "pairs of text" if inner is str else "numbers above 0, each with its name"
     raise SettingsError(f"{origin}: {name} must hold {what}.", hint="See docs/settings.md.")
+
+
+def _within(name: str, value: float, bounds: tuple[float, float], origin: str) -> None:
+    least, most = bounds
+    if not least <= value <= most:  # also what is no number at all
+        what = f"{name} = {value:g} is not from {least:g} to {most:g}"
+        raise SettingsError(f"{origin}: {what}.", hint="Mend the value.")
 
 
 def _kind_name(kind: type) -> str:

@@ -12,7 +12,6 @@ and of each the best of the rounds. Memory is the peak of two processes, one of 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from runtime import SYSTEM, built_in, real_shape, row, say, words
+from runtime import SYSTEM, built_in, real_shape, row, say, show, words
 
 from mnemon.runtime.adapters import Activation, Lora, Loras, Steering
 from mnemon.runtime.catalog import ModelSpec
@@ -222,11 +221,7 @@ def main() -> None:
             rows.append(memory(which, spec.name))
         if arguments.only in (None, "turns"):
             rows.append(turns(spec, rounds))
-    if arguments.json:
-        print(json.dumps(rows, ensure_ascii=False))
-        return
-    for one in rows:
-        print(f"{one['what']}: {one['value']} {one['unit']} (bar {one['bar']}){'' if one['ok'] else '  MISSED'}")
+    show(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

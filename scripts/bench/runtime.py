@@ -197,6 +197,15 @@ def words(model: LocalModel, tokens: int) -> str:
     return SENTENCE * (tokens // model.count_tokens(SENTENCE))
 
 
+def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print the rows: as JSON for ``scripts/bench/all.py``, else a line each."""
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for one in rows:
+        print(f"{one['what']}: {one['value']} {one['unit']} (bar {one['bar']}){'' if one['ok'] else '  MISSED'}")
+
+
 def row(what: str, value: float, bar: str, ok: bool) -> dict[str, Any]:
     """As ``scripts/bench/all.py`` prints it."""
     return {"what": what, "value": round(value, 3), "unit": "×", "bar": bar, "ok": ok}
@@ -217,11 +226,7 @@ def main() -> None:
         turn_20(real, threads, rounds=2),
         reopening(real, threads, rounds=2),
     ]
-    if arguments.json:
-        print(json.dumps(rows, ensure_ascii=False))
-        return
-    for one in rows:
-        print(f"{one['what']}: {one['value']} {one['unit']} (bar {one['bar']}){'' if one['ok'] else '  MISSED'}")
+    show(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ signed rightly, so that they get as far as they can. ``pytest tests/cloud/test_a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
@@ -267,7 +268,7 @@ def test_what_is_no_protocol_at_all_ends_its_own_connection_only(target: Target)
     context.load_verify_locations(cadata=target.running.keys.authority)
     context.set_alpn_protocols(["h2"])
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    for junk in (b"GET / HTTP/1.1\r\n\r\n", preface + os.urandom(500), preface + b"\xff" * 100, b""):
+    for junk in (b"GET / HTTP/1.1\r\n\r\n", preface + b"\xff" + os.urandom(499), preface + b"\xff" * 100, b""):
         with socket.create_connection(("127.0.0.1", port), 10) as raw:
             raw.sendall(os.urandom(100))  # before any handshake
         with (
@@ -275,10 +276,9 @@ def test_what_is_no_protocol_at_all_ends_its_own_connection_only(target: Target)
             context.wrap_socket(raw, server_hostname="localhost") as line,
         ):
             line.sendall(junk)
-            line.settimeout(0.2)
-            try:
-                while line.recv(4096):
-                    pass
-            except OSError:
-                pass
+            if junk:  # the server ends it, and does not leave it hanging
+                line.settimeout(30)
+                with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):  # as good an end as any
+                    while line.recv(4096):
+                        pass
     assert target.do(target.answer()) == "Some words."

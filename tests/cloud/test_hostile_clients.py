@@ -141,7 +141,9 @@ async def test_an_invite_lets_in_one_device_while_it_is_good(running: Running, w
     request = device.enrollment()
     if what == "wrong proof":
         request.proof = os.urandom(64)
+    before = await running.storage.devices()
     looks_like_every_refusal(await status_of(device.devices.Enroll(request, timeout=10)))
+    assert await running.storage.devices() == before
 
 
 async def test_a_lost_reply_to_an_enrolment_does_no_harm(running: Running) -> None:

@@ -63,7 +63,7 @@ class Upstream:
                 closed.cancel()
                 break  # one completion a line: its end is the line's
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+            pass  # the engine under test left: what it had asked is in ``bodies``
         finally:
             writer.close()
 

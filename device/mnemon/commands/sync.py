@@ -80,6 +80,7 @@ def daemon(app: App) -> None:
         # Not here: this thread may hold the very lock that stopping needs.
         threading.Thread(target=running.stop, daemon=True).start()
 
+    output.note("Sending what waits as soon as there is a line. Ctrl-C ends it.")
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         if not running.run():
