@@ -103,14 +103,6 @@ def test_an_example_that_says_what_was_forgotten_goes_though_it_rests_on_other_w
     assert examples.all() == [kept]
 
 
-def test_what_rests_on_a_memory_can_be_removed_alone(memory: Memory) -> None:
-    examples = Examples(memory.store)
-    said = say(memory, "Thursday.")
-    gone = examples.add(example(memories=(said.memory_id,)))
-    assert examples.remove_resting_on([said.memory_id, "f9"]) == [gone.id]
-    assert examples.count() == 0
-
-
 def test_forgetting_everything_leaves_no_example(memory: Memory) -> None:
     Examples(memory.store).add(example())
     memory.forget_everything()

@@ -118,19 +118,6 @@ class Examples:
             (json.dumps([int(id) for id in ids]),),
         )
 
-    def remove_resting_on(self, memories: Collection[str]) -> list[str]:
-        """Remove what rests on these messages or facts (``m12``, ``f3``); ids of the examples that went.
-
-        Forgetting needs no call: a message or fact that is deleted takes its examples along.
-        """
-        rows = self._store.tuples(
-            "SELECT DISTINCT example_id FROM learning_sources WHERE kind || ref IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(memories)),),
-        )
-        ids = [str(row[0]) for row in rows]
-        self.remove(ids)
-        return ids
-
     def _where(self, condition: str, *values: str) -> list[Example]:
         with self._store.transaction():
             rows = self._store.tuples(

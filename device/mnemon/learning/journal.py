@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 MAGIC = b"MNEMON-J1\n"
 CHECK_BYTES = 8
-MOST_DIRECTIONS = 255
 
 _LENGTH = struct.Struct("<I")
 _FIXED = struct.Struct("<BQffH")  # kind, seed, step size, eps, how many numbers follow

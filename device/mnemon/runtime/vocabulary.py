@@ -109,14 +109,6 @@ class Model:
         """Shape of a steering vector: a row for every block but the first, as wide as the residual stream."""
         return int(self._lib.llama_model_n_layer(self.handle)) - 1, self.width
 
-    @property
-    def cell_bytes(self) -> int:
-        """Bytes that the keys and values of one token take, in half precision."""
-        lib, handle = self._lib, self.handle
-        heads = int(lib.llama_model_n_head(handle))
-        size = int(self.metadata(f"{self.architecture}.attention.key_length") or self.width // heads)
-        return 4 * size * int(lib.llama_model_n_head_kv(handle)) * int(lib.llama_model_n_layer(handle))
-
     @functools.cached_property
     def matrices(self) -> Mapping[str, tuple[int, int]]:
         """The weight matrices of the blocks by llama.cpp's name, each with its inputs and outputs."""
