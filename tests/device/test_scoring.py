@@ -67,12 +67,14 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 
 
 def test_they_are_those_of_the_slow_way(model, scorer, base):
+    apart = []
     for (messages, answer), size, found in zip(EXAMPLES, scorer.tokens, base, strict=True):
         slow = model.loglikelihood(messages, answer)
         assert len(slow.logprobs) == len(found) == size
         assert found.dtype == np.float32
         assert np.allclose(found, slow.logprobs, atol=CLOSE)
-        assert found.sum() == pytest.approx(slow.total, abs=0.02 * max(1, size))
+        apart += list(found - slow.logprobs)
+    assert abs(np.mean(apart)) < 0.01, "other batches round otherwise, but to neither side"
 
 
 def test_again_is_the_same_and_some_are_those_of_all(scorer, base):

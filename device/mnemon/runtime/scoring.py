@@ -210,9 +210,13 @@ class Scorer:
                 raise GaveWay
 
     def _chunks(self, group: list[int], soft: int, branches: list[_Branch]) -> Iterator[list[tuple[_Branch, int]]]:
-        """What to decode together: branches, each with how many of its inputs."""
+        """What to decode together: branches, each with how many of its inputs; about as many every time.
+
+        What is left over would be few, and slow: 69 and 59 tokens took a 0.5B model 1.13 times as long as twice 64.
+        """
         chunk: list[tuple[_Branch, int]] = []
-        size = room = self._batch
+        total = sum(self.tokens[i] + soft for i in group)
+        size = room = -(-total // -(-total // self._batch))
         for example in group:
             if chunk and (room <= soft or not self._kept.can_branch):
                 yield chunk
