@@ -74,7 +74,8 @@ def prepare_conversations(settings: Settings, work: Path, say: Say, *, seed: int
     """The project's own conversations; another ``seed`` makes fresh ones for the next stretch of a run."""
     tokenizer = Tokenizer.from_file(str(tokenizer_path(work)))
     start = settings.data.seed if seed is None else seed
-    made = itertools.islice(generate(start, split="train"), settings.data.conversations)
+    pieces = vocabulary.pieces(tokenizer)
+    made = itertools.islice(generate(start, split="train", pieces=pieces), settings.data.conversations)
     encoded = list(_encode_conversations(tokenizer, (c.messages for c in made)))
     tokens, learned = sum(len(ids) for ids, _ in encoded), sum(int(taught.sum()) for _, taught in encoded)
     say(f"{CONVERSATIONS}: {len(encoded)}, {tokens} tokens, {learned} of them learned")

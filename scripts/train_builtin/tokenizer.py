@@ -48,6 +48,12 @@ def cutting(model: models.BPE) -> Tokenizer:
     return tokenizer
 
 
+def pieces(tokenizer: Tokenizer) -> list[str]:
+    """Its tokens of two letters and more, in order of their number, without capitals and the spaces before them."""
+    texts = (tokenizer.decode([number]).strip().lower() for number in range(tokenizer.get_vocab_size()))
+    return list(dict.fromkeys(text for text in texts if len(text) > 1 and text.isascii() and text.isalpha()))
+
+
 def encode(
     tokenizer: Tokenizer, conversations: Sequence[Sequence[ChatMessage]], *, both_sides: bool
 ) -> Iterator[Encoded]:

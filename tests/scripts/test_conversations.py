@@ -129,6 +129,28 @@ def test_both_splits_have_values_of_every_kind() -> None:
     assert split_of("Biscuit") == split_of("biscuit")
 
 
+def test_pieces_make_values_that_no_list_has() -> None:
+    pieces = ["zu", "ception", "walk"]
+    values = Values(random.Random(1), "train", pieces)
+    drawn = {values.draw("job").split(" ", 1)[1] for _ in range(300)}
+    strange = drawn - set(inventory("job", "train"))
+    assert strange
+    assert strange < drawn, "lists are drawn from as well"
+    made = {word for value in strange for word in value.split()}
+    assert all(re.fullmatch("(zu|ception|walk){1,3}", word.lower()) for word in made)
+    assert {split_of(word) for word in made} == {"train"}
+    listed = inventory("relative", "train")
+    assert all(values.draw("relative") in listed for _ in range(100)), "whom a fact is about is never strange"
+    titles = [values.draw("title") for _ in range(300)]
+    assert any(re.search("(Zu|Ception|Walk)", title) for title in titles), "a name keeps its capitals"
+
+
+def test_strange_words_are_said_back() -> None:
+    made = generate(3, split="train", pieces=["zu", "ception", "walk"])
+    copies = [c for c in islice(made, 3000) if c.kind == "copy"]
+    assert any("ception" in value for conversation in copies for value in conversation.values)
+
+
 def test_an_unknown_is_admitted_so_that_the_gate_sees_it() -> None:
     for scene in scenes("unknown", 500):
         admitted = [turn for turn in scene.turns if "don't know" in turn.any_of]

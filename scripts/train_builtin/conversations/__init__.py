@@ -6,7 +6,7 @@ Every conversation comes from the same seed in the same way, and the values of t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from train_builtin.conversations import chatter, duties, manners, memories
@@ -34,15 +34,16 @@ KINDS: dict[str, tuple[Callable[[World], Scene], float]] = {
 """Each kind with its share of the conversations."""
 
 
-def generate(seed: int, *, split: Split) -> Iterator[Conversation]:
+def generate(seed: int, *, split: Split, pieces: Sequence[str] = ()) -> Iterator[Conversation]:
     """Conversations without end, the same ones for the same seed.
 
     Args:
         seed: Which ones.
         split: Whose values they have: ``train`` to learn from, ``heldout`` to measure with.
+        pieces: Parts of words, such as a vocabulary's tokens, for values that no list has.
     """
     rng = random.Random(f"{split} {seed}")
-    world = World(rng, split)
+    world = World(rng, split, pieces)
     makers = [maker for maker, _ in KINDS.values()]
     shares = list(accumulate(share for _, share in KINDS.values()))
     while True:

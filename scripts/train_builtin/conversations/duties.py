@@ -177,8 +177,11 @@ def copy(world: World) -> Scene:
         roll = rng.random()
         if roll < 0.4:
             words = ", ".join(world.values.draw(rng.choice(_COPIED)) for _ in range(rng.choice((1, 2, 3))))
-        elif roll < 0.7:
+        elif roll < 0.5:
             words = " ".join(world.values.invented(rng.choice((1, 2, 3))) for _ in range(rng.choice((2, 3, 4))))
+        elif roll < 0.8 and world.values.pieces:
+            capitals = rng.random() < 0.5
+            words = " ".join(world.values.strange(capital=capitals) for _ in range(rng.choice((2, 4, 6, 8))))
         else:
             words = " ".join(world.values.draw("code") for _ in range(rng.choice((1, 2, 3))))
         user = rng.choice(("Repeat exactly: {}", "Say this back: {}", "Copy this: {}", "Write this again: {}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -121,11 +122,12 @@ class World:
     Args:
         rng: Where chance comes from.
         split: Whose values they have.
+        pieces: As :class:`Values` takes them.
     """
 
-    def __init__(self, rng: random.Random, split: Split) -> None:
+    def __init__(self, rng: random.Random, split: Split, pieces: Sequence[str] = ()) -> None:
         self.rng = rng
-        self.values = Values(rng, split)
+        self.values = Values(rng, split, pieces)
 
     def attribute(self) -> Attribute:
         """A kind of fact, the common ones more often."""

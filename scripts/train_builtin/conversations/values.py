@@ -11,7 +11,7 @@ import functools
 import random
 import tomllib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,8 @@ SHARED = frozenset(
     relative acquaintance pet number_name item activity appointment business named_thing sized blood_type budgeted
     """.split()
 )
+STRANGE_SHARE = 0.35
+"""Of listed values, where there are pieces to make others of."""
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
@@ -60,11 +62,15 @@ class Values:
     Args:
         rng: Where chance comes from.
         split: The split they belong to.
+        pieces: Parts of words. Where there are some, they take the place of a share of the listed values: lists
+            hold a few thousand different tokens, and a token that was never copied in training is stuttered
+            ("medievalvalvalval"), which was most of what went wrong with values never seen before.
     """
 
-    def __init__(self, rng: random.Random, split: Split) -> None:
+    def __init__(self, rng: random.Random, split: Split, pieces: Sequence[str] = ()) -> None:
         self.rng = rng
         self.split = split
+        self.pieces = pieces
         self._makers: dict[str, Callable[[], str]] = {
             name.removeprefix("_a_"): getattr(self, name) for name in dir(self) if name.startswith("_a_")
         }
@@ -75,8 +81,20 @@ class Values:
         return make() if make else self.listed(kind)
 
     def listed(self, kind: str) -> str:
-        """A value from the list of ``kind``."""
-        return self.rng.choice(inventory(kind, self.split))
+        """A value from the list of ``kind``, or one as long that nobody has heard of."""
+        value = self.rng.choice(inventory(kind, self.split))
+        if not self.pieces or kind in SHARED or self.rng.random() > STRANGE_SHARE:
+            return value
+        return " ".join(self.strange(capital=word[:1].isupper()) for word in value.split())
+
+    def strange(self, *, capital: bool) -> str:
+        """One to three pieces together."""
+
+        def word() -> str:
+            made = "".join(self.rng.choices(self.pieces, k=self.rng.choice((1, 1, 2, 2, 3))))
+            return made.capitalize() if capital else made
+
+        return self._ours(word)
 
     def _ours(self, make: Callable[[], str]) -> str:
         """What ``make`` makes, as soon as it belongs to this split."""
