@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from mnemon.memory.store import Store
 from mnemon.sync import refusals
 from mnemon.sync.account import Account, Accounts, connect, enroll
 from mnemon.sync.client import CloudClient
-from mnemon.sync.hearing import Request
+from mnemon.sync.hearing import LINGER_SECONDS, Request
 from mnemon.sync.outbox import LONGEST_WAIT_S
 from mnemon.sync.refusals import Refusal
 from mnemon_protos.signing import SERVER_TIME_KEY
@@ -199,6 +200,38 @@ def test_stopping_reaches_the_engine(client: CloudClient, cloud: RealCloud) -> N
     while cloud.engine.running:
         threading.Event().wait(0.01)
     assert cloud.engine.stopped_at
+
+
+def test_an_answer_that_ended_is_given_a_moment_to_end_its_line(store: Store, cloud: RealCloud) -> None:
+    over = list[bool]()
+    client = CloudClient(enrolled(store, cloud), wait=lambda event, _seconds: over.append(event.wait(60)))
+    assert heard(client) == "Some words."
+    assert over == [True]
+    client.close()
+
+
+def test_a_server_that_leaves_the_line_open_after_the_end_is_left(
+    store: Store, cloud: RealCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, left = cloud.running.server.answers, threading.Event()
+    answer = answers._ask
+
+    async def lingering(*args: Any) -> None:
+        await answer(*args)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    monkeypatch.setattr(answers, "_ask", lingering)
+    waited = list[float]()
+    client = CloudClient(enrolled(store, cloud), wait=lambda _event, seconds: waited.append(seconds))
+    with client.ask(Request("How far is the moon?")) as hearing:
+        assert "".join(hearing) == "Some words."
+        assert hearing.finished
+        assert left.wait(60), "the call still stands"  # its deadline is 300 s
+    assert waited == [LINGER_SECONDS]
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ TRIES: Final = 4
 _BACKOFF: Final = (0.5, 1.5, 4.0)
 PATIENCE_SECONDS: Final = 10.0
 """A server that asks to wait longer than this is not waited for while a person looks on."""
+LINGER_SECONDS: Final = 1.0
+"""After its last message an answer is complete; the line, which should end with it, is given so long to do so."""
 LONGEST_ANSWER: Final = 1_000_000
 """Characters; some 250,000 tokens, more than any model says at a time."""
 _LONGEST_NAME: Final = 200
@@ -152,8 +154,6 @@ class Hearing:
             for position, sealed in enumerate(call):
                 response = self._opened(sealed, reply_key, position)
                 match response.WhichOneof("event"):
-                    case _ if self.finished is not None:
-                        return  # nothing comes after the end
                     case "started":
                         self.model = response.started.model[:_LONGEST_NAME]
                     case "delta":
@@ -163,8 +163,16 @@ class Hearing:
                         if heard < len(self._said):
                             raise _other_words()
                         self.finished = _finished(response.finished)
+                        self._linger(call)
+                        return  # nothing comes after the end
         finally:
             call.cancel()  # does nothing to a call that is over
+
+    def _linger(self, call: Any) -> None:
+        """Let the server end the call, so that it counts as ended well there; not for long, if it leaves it open."""
+        over = threading.Event()
+        if call.add_callback(over.set):
+            self._client.wait(over, LINGER_SECONDS)
 
     def _beyond(self, text: str, heard: int) -> Iterator[str]:
         """What of ``text``, which comes after ``heard`` characters, was not said yet."""
