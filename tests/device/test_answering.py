@@ -183,7 +183,7 @@ def test_a_strict_gate_wants_a_source_for_every_word_of_a_claim() -> None:
 
 
 def test_a_verb_is_not_taken_for_a_month() -> None:
-    assert let_through("You may march to Oslo.", "We march to Oslo").said == "You may march to Oslo. "
+    assert let_through("You may march to Oslo.", "We march to Oslo").said == "You may march to Oslo."
     assert not let_through("You go to Oslo in May.", "We go to Oslo").said
 
 
@@ -209,13 +209,13 @@ def test_an_unsure_wording_is_not_said() -> None:
 
 def test_what_went_out_stays_and_the_false_sentence_after_it_does_not() -> None:
     gate = let_through("Your dog is called Biscuit. You live in Leeds.", "My dog is called Biscuit.")
-    assert gate.said.strip() == "Your dog is called Biscuit."
+    assert gate.said == "Your dog is called Biscuit."  # without the space before what was held back
     assert "Leeds" in gate.refusal
 
 
 def test_a_larger_model_talks_freely_about_the_world() -> None:
-    answer = "Paris is the capital of France. You could visit in May."
-    assert let_through(answer, "what's the capital of France?", told=False, strict=False).said.strip() == answer
+    answer = "Paris is the capital of France. You could visit in May.\n\n- Bring a coat."
+    assert let_through(answer, "what's the capital of France?", told=False, strict=False).said == answer
 
 
 def test_words_about_the_world_are_shown_as_they_come() -> None:

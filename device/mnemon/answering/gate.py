@@ -151,6 +151,7 @@ class Gate:
         self._strict = strict
         self._sentence = ""
         self._sent = 0  # characters of the current sentence that are out already
+        self._space = ""  # white space that goes out with the words after it, if any are let out
         self._logprobs: list[float] = []
         self._before: set[str] = set()
         self.said = ""
@@ -212,13 +213,15 @@ class Gate:
             self.refusal = verdict.reason
 
     def _out(self, sentence: str) -> Iterator[str]:
-        new = sentence[self._sent :]
+        new = self._space + sentence[self._sent :]
         self._sent = len(sentence)
         if not self.said:
             new = new.lstrip()
-        if new:
-            self.said += new
-            yield new
+        shown = new.rstrip()
+        self._space = new[len(shown) :]
+        if shown:
+            self.said += shown
+            yield shown
 
     def _check(self, sentence: str) -> Verdict:
         if is_broken(sentence) or (self._strict and _THE_USER.search(sentence)):
