@@ -247,7 +247,10 @@ def test_remember_recall_and_forget(open_assistant: Open) -> None:
             assistant.forget("m99")
 
 
-def test_what_another_process_forgets_leaves_what_this_model_has_read(open_assistant: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_another_process_forgets_leaves_what_this_model_has_read(
+    open_assistant: Open, tmp_path: Path, everything: bool
+) -> None:
     class Counting(ScriptedModel):
         dropped = 0
 
@@ -258,7 +261,10 @@ def test_what_another_process_forgets_leaves_what_this_model_has_read(open_assis
     with Assistant(tmp_path / "home", chat_model=model) as here, open_assistant() as there:
         told = here.ask("My dog is called Biscuit.")
         assert here.wait(10)
-        there.forget(f"m{told.question_id}")
+        if everything:
+            there.memory.forget_everything()
+        else:
+            there.forget(f"m{told.question_id}")
         assert model.dropped == 0
         for _ in range(2):
             here.ask("Good morning!")

@@ -314,6 +314,19 @@ def test_a_migration_is_preceded_by_a_copy_only_when_there_is_something_to_lose(
         assert len(titles(old)) == 3
 
 
+def test_the_size_counts_what_is_not_folded_in_yet(path: Path) -> None:
+    with Store.open(path, KEY) as store:
+        for i in range(20):
+            say(store, f"title {i}")
+        log = path.with_name("memory.db-wal").stat().st_size
+        assert log > 0
+        assert store.size() == path.stat().st_size + log
+        store.fold()
+        assert store.size() == path.stat().st_size
+    with Store.open(None, KEY) as store:
+        assert store.size() == 0
+
+
 def test_nothing_readable_reaches_the_disk(path: Path) -> None:
     markers = [f"marker-{i}-zebra" for i in range(20)]
     with Store.open(path, KEY) as store:

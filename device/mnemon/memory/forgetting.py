@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -156,6 +157,9 @@ class Forgetting:
                 self._store.execute(f"DELETE FROM {table}")
             for table in ("retention_runs", "learning_examples", "learning_lessons"):
                 self._store.execute(f"DELETE FROM {table}")
+            self._store.execute(
+                "INSERT OR REPLACE INTO secrets (name, value) VALUES ('emptied', ?)", (secrets.token_bytes(16),)
+            )
             scrubbing.mark(self._store)
         scrubbing.scrub(self._store)
         return Forgotten(messages, facts, lines, conversations=conversations, episodes=episodes)
@@ -175,6 +179,12 @@ class Forgetting:
             f"SELECT max(forgotten_at) FROM tombstones WHERE digest IN ({', '.join('?' * len(digests))})", digests
         )
         return rows[0][0] is not None and (said_at is None or to_ms(said_at) <= rows[0][0])
+
+    def so_far(self) -> tuple[int, int, bytes]:
+        """A value that changes with every forgetting: tombstones, the newest one's time, the last emptying's mark."""
+        count, last = self._store.tuples("SELECT count(*), coalesce(max(forgotten_at), 0) FROM tombstones")[0]
+        emptied = self._store.tuples("SELECT value FROM secrets WHERE name = 'emptied'")
+        return int(count), int(last), bytes(emptied[0][0]) if emptied else b""
 
     def adopt_key(self, key: bytes) -> None:
         """Take over the key of another memory's tombstones (32 bytes). Only for a memory without any of its own."""

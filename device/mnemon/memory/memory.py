@@ -223,10 +223,9 @@ class Memory:
                 return False
         return True
 
-    def forgotten_so_far(self) -> tuple[int, int]:
-        """A value that changes when something is forgotten, also by another process."""
-        count, last = self.store.tuples("SELECT count(*), coalesce(max(forgotten_at), 0) FROM tombstones")[0]
-        return int(count), int(last)
+    def forgotten_so_far(self) -> tuple[int, int, bytes]:
+        """A value that changes when something, or everything, is forgotten, also by another process."""
+        return self._forgetting.so_far()
 
     def adopt_tombstone_key(self, key: bytes) -> None:
         """Read another memory's tombstones from now on (an import does); only where nothing was forgotten yet."""
@@ -256,7 +255,7 @@ class Memory:
             "facts_ended": count("facts", "valid_to IS NOT NULL"),
             "profile_lines": count("profile_lines"),
             "forgotten": count("tombstones"),
-            "bytes": self.store.path.stat().st_size if self.store.path else 0,
+            "bytes": self.store.size(),
         }
 
     def close(self) -> None:

@@ -288,6 +288,14 @@ class Store:
                     "Another Mnemon is using the memory.", hint="Close it, or try again in a moment."
                 )
 
+    def size(self) -> int:
+        """Bytes on disk: the file and the log of what is not folded into it yet."""
+        found = 0
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")) if self.path else ():
+            with contextlib.suppress(FileNotFoundError):  # the last of several processes takes the log away
+                found += path.stat().st_size
+        return found
+
     def word_indexes(self) -> list[str]:
         """The names of the full-text tables."""
         rows = self.tuples(
