@@ -24,6 +24,8 @@ from mnemon.errors import ChecksumError, DiskFullError, DownloadError, HubUnreac
 from mnemon.paths import Home, home
 from mnemon.runtime import catalog, download
 from mnemon.runtime.catalog import Manifest, ModelSpec
+from mnemon.runtime.hub import ATTEMPTS, LONGEST_WAIT_S
+from mnemon.runtime.partial import Part
 
 CONTENT = b"GGUF" + bytes(range(256)) * 4000
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -167,7 +169,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waiting between tries, noted instead of done."""
     noted: list[float] = []
-    monkeypatch.setattr("mnemon.runtime.download.time.sleep", noted.append)
+    monkeypatch.setattr("mnemon.runtime.hub.time.sleep", noted.append)
     return noted
 
 
@@ -304,7 +306,7 @@ def test_a_range_that_cannot_be_served_begins_anew(hub: Hub, here: Home, waits: 
     hub.script.announced_size = len(CONTENT) + 10
     with pytest.raises(HubUnreachableError, match="cannot be reached, or does not send"):
         download.pull(spec_of(here), here, hub=hub.url)
-    assert len(waits) == download.ATTEMPTS - 1
+    assert len(waits) == ATTEMPTS - 1
 
 
 def test_a_wrong_hash_leaves_nothing(hub: Hub, here: Home) -> None:
@@ -372,7 +374,7 @@ def test_a_busy_hub_is_given_the_time_it_asks_for(hub: Hub, here: Home, waits: l
     ]
     assert download.pull(spec_of(here), here, hub=hub.url).read_bytes() == CONTENT
     assert waits[0] == 7
-    assert waits[1] == download.LONGEST_WAIT_S
+    assert waits[1] == LONGEST_WAIT_S
     assert 1.5 <= waits[2] <= 2.5
 
 
@@ -386,7 +388,7 @@ def test_a_hub_that_only_fails_is_given_up(hub: Hub, here: Home, waits: list[flo
     hub.script.statuses = [(500, {})] * 50
     with pytest.raises(HubUnreachableError, match="answered 500"):
         download.pull(spec_of(here), here, hub=hub.url)
-    assert len(waits) == download.ATTEMPTS - 1
+    assert len(waits) == ATTEMPTS - 1
 
 
 def test_a_pull_that_gets_nowhere_can_be_stopped_by_whoever_looks_on(
@@ -423,8 +425,8 @@ def test_an_address_that_is_none(here: Home, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_silent_server_counts_as_gone(
     hub: Hub, here: Home, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(download, "ATTEMPTS", 2)
+    monkeypatch.setattr("mnemon.runtime.hub.READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("mnemon.runtime.hub.ATTEMPTS", 2)
     stall = threading.Event()
     server = Server("stalled", hub.script, lambda request: stall.wait(5) and None)
     with pytest.raises(HubUnreachableError, match="timed out"):
@@ -459,7 +461,7 @@ def test_room_is_looked_for_first(hub: Hub, here: Home, monkeypatch: pytest.Monk
 
 
 def test_a_disk_that_fills_up_keeps_what_arrived(hub: Hub, here: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    append = download._Part.append
+    append = Part.append
 
     def full(self: Any, chunk: bytes) -> None:
         if self.size > 200_000:
@@ -467,7 +469,7 @@ def test_a_disk_that_fills_up_keeps_what_arrived(hub: Hub, here: Home, monkeypat
         append(self, chunk)
 
     with monkeypatch.context() as patched:
-        patched.setattr(download._Part, "append", full)
+        patched.setattr(Part, "append", full)
         with pytest.raises(DiskFullError, match="No space is left"):
             download.pull(spec_of(here), here, hub=hub.url)
     kept = part_of(here).stat().st_size
