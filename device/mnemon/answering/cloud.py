@@ -25,6 +25,7 @@ from mnemon.privacy.guard import Context, Guard, Outgoing
 from mnemon.privacy.ledger import Ledger
 from mnemon.privacy.pseudonyms import Pseudonyms
 from mnemon.sync.account import Accounts, connect
+from mnemon.sync.claims import Claim
 from mnemon.sync.outbox import Outbox
 from mnemon.sync.parcel import Parcel, ask
 from mnemon.turns import ConsentAsked, Delta, StopSignal, TurnEvent, Where
@@ -190,6 +191,7 @@ class CloudAnswers:
         reason: str,
     ) -> Generator[TurnEvent, None, bool]:
         client = self._connected()
+        claim = Claim(self.outbox, question)
         whole, words_before, alone = self._outgoing(question, asked, evidence)
         no_line = self._no_line(client)
         if no_line is not None and not (self._settings.cloud.wait and isinstance(no_line, _CAN_WAIT)):
@@ -212,16 +214,17 @@ class CloudAnswers:
         if allowed is None:
             self.outbox.withdraw(question.id)
             raise NotAllowedError("The question was kept on this device.")
-        parcel = Parcel.of(allowed)
+        parcel = claim.parcel(Parcel.of(allowed))
         if no_line is not None:
-            raise self._waits(question, parcel, no_line)
-        return (yield from self._heard(client, question, parcel, draft, signal, reason))
+            raise self._waits(question, parcel, claim, no_line)
+        return (yield from self._heard(client, question, parcel, claim, draft, signal, reason))
 
     def _heard(
         self,
         client: CloudClient,
         question: Message,
         parcel: Parcel,
+        claim: Claim,
         draft: Draft,
         signal: StopSignal,
         reason: str,
@@ -231,10 +234,17 @@ class CloudAnswers:
         def leaving() -> None:
             nonlocal sent
             self._refuse_never()
+            claim.take()
             sent += 1
 
-        most = self._settings.cloud.max_answer_tokens
-        with ask(client, parcel, self._ledger, leaving=leaving, max_tokens=most) as hearing:
+        with ask(
+            client,
+            parcel,
+            self._ledger,
+            before=claim.sent_before,
+            leaving=leaving,
+            max_tokens=self._settings.cloud.max_answer_tokens,
+        ) as hearing:
             signal.attach(hearing.stop)
             try:
                 for text in parcel.restorer.stream(hearing):
@@ -244,10 +254,14 @@ class CloudAnswers:
             except _CAN_WAIT as error:
                 if draft.text or not self._settings.cloud.wait:
                     raise
-                raise self._waits(question, parcel, error, attempts=sent) from error
+                raise self._waits(question, parcel, claim, error, attempts=sent) from error
+            finally:
+                if hearing.finished is not None or (signal and draft.text):  # what the owner stopped was enough
+                    claim.done()
+                else:
+                    claim.release()
         if hearing.finished is not None:
             self._in_safety.append(parcel.request_id)
-            self.outbox.withdraw(question.id)
         return bool(draft.text) or bool(signal)
 
     def _no_line(self, client: CloudClient) -> CloudError | None:
@@ -257,10 +271,15 @@ class CloudAnswers:
             return error
         return None
 
-    def _waits(self, question: Message, parcel: Parcel, error: CloudError, *, attempts: int = 0) -> CloudError:
-        """Put a parcel into the outbox; the error to go on with."""
-        with contextlib.suppress(NotFoundError):  # forgotten meanwhile
-            self.outbox.add(question.id, parcel, attempts=attempts, problem=str(error))
+    def _waits(
+        self, question: Message, parcel: Parcel, claim: Claim, error: CloudError, *, attempts: int = 0
+    ) -> CloudError:
+        """Put a parcel into the outbox, where it is not there already; the error to go on with."""
+        if claim.waits:
+            claim.release(str(error))
+        else:
+            with contextlib.suppress(NotFoundError):  # forgotten meanwhile
+                self.outbox.add(question.id, parcel, attempts=attempts, problem=str(error))
         return type(error)(
             f"{error} The question waits.", hint="It is sent by `mnemon sync`.", retry_after=error.retry_after
         )

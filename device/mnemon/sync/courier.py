@@ -96,7 +96,7 @@ class Courier:
         def leaving() -> None:
             self._refuse_never()
             if self._stopping or not self.outbox.sending(entry):
-                raise _TakenBackError("It was taken back, forgotten or answered meanwhile.")
+                raise _TakenBackError("It was taken back, forgotten, answered or asked by a turn meanwhile.")
 
         try:
             with ask(
@@ -117,13 +117,16 @@ class Courier:
             return False
         if not text.strip():
             raise QuestionRefusedError("The model had nothing to say.", hint="Put it another way.")
+        answer = None
         with contextlib.suppress(NotFoundError):  # forgotten at this very moment
             answer = self.outbox.answered(entry, text, model=hearing.model)
             if answer is not None:
                 self._memory.index(answer)
+        if answer is None and self.outbox.is_open(entry):  # a turn asks it now, and gets this answer from the server
+            return False
         with contextlib.suppress(CloudError):  # the server lets go of it by itself after a day
             client.discard([entry.parcel.request_id])
-        return True
+        return answer is not None
 
 
 class _TakenBackError(NotAllowedError):

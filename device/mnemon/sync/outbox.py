@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -38,6 +38,9 @@ _ENTRY: Final = (
     "SELECT outbox.*, (SELECT json_group_array(kind || ref) FROM outbox_sources WHERE outbox_id = outbox.id)"
     " AS sources FROM outbox"
 )
+_OPEN: Final = "state IN ('waiting', 'sending')"
+_SENDERS: Final = "(state = 'sending' OR state = 'waiting' AND next_at <= ?)"
+"""What the holder of the sync lock may send, answer and close: not what a turn has claimed."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 20.0, 3600.0
 
 
@@ -94,7 +97,7 @@ class Outbox:
         now = to_ms(self._now())
         with self._store.transaction():
             self._messages.get(question_id)
-            self._store.execute("DELETE FROM outbox WHERE question_id = ? AND state = 'waiting'", (question_id,))
+            self._store.execute(f"DELETE FROM outbox WHERE question_id = ? AND {_OPEN}", (question_id,))
             cursor = self._store.execute(
                 "INSERT INTO outbox (request_id, keep_key, question_id, text, meanings, state, queued_at, next_at,"
                 " attempts, problem) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?)",
@@ -152,7 +155,11 @@ class Outbox:
 
     def waiting(self) -> int:
         """How many have no answer yet."""
-        return int(self._store.tuples("SELECT count(*) FROM outbox WHERE state IN ('waiting', 'sending')")[0][0])
+        return int(self._store.tuples(f"SELECT count(*) FROM outbox WHERE {_OPEN}")[0][0])
+
+    def is_open(self, entry: Entry) -> bool:
+        """Whether it still has no answer, and nobody took it out."""
+        return bool(self._store.tuples(f"SELECT 1 FROM outbox WHERE id = ? AND {_OPEN}", (entry.id,)))
 
     def drop(self, id: int) -> None:
         """Take a question out; it is not sent (again).
@@ -164,16 +171,67 @@ class Outbox:
         with self._store.transaction():
             self._store.execute("DELETE FROM outbox WHERE id = ?", (id,))
 
-    def withdraw(self, question_id: int) -> None:
-        """The owner said otherwise about a message, or it has its answer: what waits of it stays here."""
+    def withdraw(self, question_id: int, *ids: int) -> None:
+        """The owner said otherwise about a message, or it has its answer: nothing of it waits any longer.
+
+        Args:
+            question_id: The owner's message; what is under way for it brings no answer any more.
+            ids: Entries that go with it.
+        """
         with self._store.transaction():
-            self._store.execute("DELETE FROM outbox WHERE question_id = ? AND state = 'waiting'", (question_id,))
+            self._store.execute(
+                f"DELETE FROM outbox WHERE {_OPEN} AND (question_id = ? OR id IN (SELECT value FROM json_each(?)))",
+                (question_id, json.dumps(ids)),
+            )
 
     def give_up(self, problem: str) -> None:
         """Give up everything that has no answer yet; it is told as news."""
         with self._store.transaction():
-            for entry in self._entries("WHERE state IN ('waiting', 'sending')"):
+            for entry in self._entries(f"WHERE {_OPEN}"):
                 self._close(entry, "given up", problem)
+
+    # -- for a turn that asks what waits ---------------------------------------------------------------------------
+
+    def open_in(self, conversation_id: int) -> list[Entry]:
+        """What has no answer yet in a conversation, oldest first."""
+        where = f"WHERE {_OPEN} AND question_id IN (SELECT id FROM messages WHERE conversation_id = ?) ORDER BY id"
+        return self._entries(where, (conversation_id,))
+
+    def claim(self, entries: Sequence[Entry], span: timedelta, *, sends: Entry | None) -> datetime | None:
+        """Keep the sender off open entries for ``span`` from now, whatever it has under way.
+
+        Args:
+            entries: All of them, or none is claimed.
+            span: How long.
+            sends: Which of them leaves now.
+
+        Returns:
+            Until when; None when one of them is not open any more.
+        """
+        until, ids = to_ms(self._now() + span), json.dumps([entry.id for entry in entries])
+        with self._store.transaction():
+            claimed = self._store.execute(
+                "UPDATE outbox SET state = 'waiting', next_at = ?, attempts = attempts + (id = ?)"
+                f" WHERE {_OPEN} AND id IN (SELECT value FROM json_each(?))"
+                f" AND (SELECT count(*) FROM outbox WHERE {_OPEN} AND id IN (SELECT value FROM json_each(?))) = ?",
+                (until, sends.id if sends is not None else 0, ids, ids, len(entries)),
+            ).rowcount
+        return from_ms(until) if claimed else None
+
+    def release(self, entries: Sequence[Entry], until: datetime, problem: str) -> None:
+        """End a claim: they are due at once. What another one took meanwhile is left alone.
+
+        Args:
+            entries: Those claimed.
+            until: What :meth:`claim` returned.
+            problem: Why they were not answered.
+        """
+        with self._store.transaction():
+            self._store.execute(
+                "UPDATE outbox SET next_at = ?, problem = ? WHERE state = 'waiting' AND next_at = ?"
+                " AND id IN (SELECT value FROM json_each(?))",
+                (to_ms(self._now()), problem, to_ms(until), json.dumps([entry.id for entry in entries])),
+            )
 
     # -- for the one who sends -------------------------------------------------------------------------------------
 
@@ -198,13 +256,12 @@ class Outbox:
         return int(cursor.rowcount)
 
     def sending(self, entry: Entry) -> bool:
-        """Note that it leaves now; False when it was answered, dropped or forgotten meanwhile."""
+        """Note that it leaves now; False when it was answered, claimed, dropped or forgotten meanwhile."""
         with self._store.transaction():
             return bool(
                 self._store.execute(
-                    "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ? AND state IN"
-                    " ('waiting', 'sending')",
-                    (entry.id,),
+                    f"UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ? AND {_SENDERS}",
+                    (entry.id, to_ms(self._now())),
                 ).rowcount
             )
 
@@ -215,10 +272,10 @@ class Outbox:
         since; otherwise what is shown stays as it is.
 
         Returns:
-            The answer's message; None when the question was forgotten, dropped or answered before.
+            The answer's message; None when the question was forgotten, dropped, claimed or answered before.
         """
         with self._store.transaction():
-            if not self._close(entry, "answered", ""):
+            if not self._close(entry, "answered", "", claimed=False):
                 return None
             question = self._messages.get(entry.question_id)
             shown = self._messages.conversation(question.conversation_id).leaf_id
@@ -242,21 +299,23 @@ class Outbox:
         return answer
 
     def failed(self, entry: Entry, error: CloudError) -> Entry | None:
-        """Note why an attempt failed, and when the next one is due, or that there is none. None when it is gone."""
+        """Note why an attempt failed, and when the next one is due, or that there is none. None when it is gone.
+
+        What a turn has claimed meanwhile is left as it is.
+        """
         now = self._now()
         final = error.code in ("question-refused", "not-allowed") or now - entry.queued_at > KEPT
         with self._store.transaction():
             if final:
-                self._close(entry, "given up", str(error))
+                self._close(entry, "given up", str(error), claimed=False)
             else:
                 pause = error.retry_after
                 if pause is None or pause < _FIRST_PAUSE_S:
                     pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(entry.attempts, 12))
                 at = to_ms(now + timedelta(seconds=min(pause, LONGEST_WAIT_S) * random.uniform(1.0, _JITTER)))
                 self._store.execute(
-                    "UPDATE outbox SET state = 'waiting', next_at = ?, problem = ? WHERE id = ?"
-                    " AND state IN ('waiting', 'sending')",
-                    (at, str(error), entry.id),
+                    f"UPDATE outbox SET state = 'waiting', next_at = ?, problem = ? WHERE id = ? AND {_SENDERS}",
+                    (at, str(error), entry.id, to_ms(now)),
                 )
         found = self._entries("WHERE id = ?", (entry.id,))
         return found[0] if found else None
@@ -276,12 +335,16 @@ class Outbox:
                 (json.dumps(ids),),
             )
 
-    def _close(self, entry: Entry, state: State, problem: str) -> bool:
-        """End an entry that is still open; what left is in the ledger, so no copy of it stays here."""
+    def _close(self, entry: Entry, state: State, problem: str, *, claimed: bool = True) -> bool:
+        """End an entry that is still open; what left is in the ledger, so no copy of it stays here.
+
+        Args:
+            claimed: Also one that a turn has claimed.
+        """
         done = self._store.execute(
             "UPDATE outbox SET state = ?, problem = ?, text = '', meanings = '{}' WHERE id = ?"
-            " AND state IN ('waiting', 'sending')",
-            (state, problem, entry.id),
+            f" AND {_OPEN} AND (? OR {_SENDERS})",
+            (state, problem, entry.id, claimed, to_ms(self._now())),
         )
         if not done.rowcount:
             return False

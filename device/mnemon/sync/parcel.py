@@ -44,6 +44,10 @@ class Parcel:
         """What :meth:`mnemon.privacy.guard.Guard.prepare` made ready."""
         return cls(outgoing.text, meant(outgoing.restorer.meanings, outgoing.text), outgoing.context.sources)
 
+    def says_what(self, other: Parcel) -> bool:
+        """Whether the same words leave with it as with another one, and mean the same."""
+        return self.text == other.text and dict(self.meanings) == dict(other.meanings)
+
     @property
     def placeholders(self) -> tuple[str, ...]:
         """Those in the text."""
