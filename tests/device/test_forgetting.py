@@ -21,6 +21,7 @@ from mnemon.memory.extraction import FactDraft
 from mnemon.memory.forgetting import FORGOTTEN_ANSWER
 from mnemon.memory.memory import Memory
 from mnemon.memory.records import Message
+from mnemon.memory.schema.upgrade import back_up
 from mnemon.memory.selecting import by_person
 from mnemon.memory.store import Store
 
@@ -257,7 +258,7 @@ def test_a_copy_made_before_a_migration_goes_too(tmp_path: Path) -> None:
     with opened(tmp_path / "memory.db") as memory:
         talk = memory.messages.start()
         said = say(memory, talk.id, "secret garden")
-        memory.store._back_up()
+        back_up(memory.store)
         assert (tmp_path / "memory.db.backup").exists()
         memory.forget(said.memory_id)
         assert not (tmp_path / "memory.db.backup").exists()

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnemon.errors import MnemonError, StoreBusyError, StoreError, StoreNewerError, WrongKeyError
+from mnemon.errors import MnemonError, StoreBusyError, StoreError, WrongKeyError
 from mnemon.memory.files import sync_file, sync_folder
 from mnemon.memory.locks import exclusive
 from mnemon.memory.sqlcipher import (
@@ -97,7 +97,7 @@ class Store:
             raise WrongKeyError(f"A memory key has {KEY_BYTES} bytes, not {len(key)}.", hint="Check where it lives.")
         if path is None:
             store = cls(connect(None, key, busy_ms), None, key)
-            store._migrate()
+            store._upgrade()
             return store
         if not path.exists():
             _create(cls, path, key, busy_ms)
@@ -110,7 +110,7 @@ class Store:
                 if path.stat().st_ino != opened:  # a restored one took its place this moment
                     store.close()
                     continue
-                store._migrate()
+                store._upgrade()
             except BaseException:
                 store.close()
                 raise
@@ -354,40 +354,11 @@ class Store:
         if not (log.exists() and log.stat().st_size) and pages * PAGE_BYTES > self.path.stat().st_size:
             raise damaged(self.path, "its end is missing")
 
-    def _migrate(self) -> None:
-        from mnemon.memory.schema import migrations
+    def _upgrade(self) -> None:
+        from mnemon.memory.schema.upgrade import upgrade
 
         with self._lock, self._mapped():
-            applied = {step.name for step in migrations.applied(self.db)}
-            pending = {step.name for step in migrations.pending(self.db)}
-            known = applied & {step.name for step in migrations._migrations}
-            if applied - known:
-                raise StoreNewerError(
-                    f"{self.path} was written by a newer Mnemon ({', '.join(sorted(applied - known))}).",
-                    hint="Update Mnemon: pip install --upgrade mnemon.",
-                )
-            if not pending:
-                return
-            if applied and self.path is not None and self._holds_something():
-                self._back_up()
-            self._connection.execute("BEGIN EXCLUSIVE")
-            try:
-                migrations.apply(self.db)  # looks again at what is pending: another process may have been first
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    def _holds_something(self) -> bool:
-        return bool(self._connection.execute("SELECT 1 FROM conversations LIMIT 1").fetchall())
-
-    def _back_up(self) -> None:
-        assert self.path is not None  # noqa: S101
-        part = self.path.with_name(self.path.name + ".backup.part")
-        part.unlink(missing_ok=True)
-        self.copy(part)
-        part.replace(backup_path(self.path))
+            upgrade(self)
 
     @contextlib.contextmanager
     def _mapped(self, path: Path | None = None) -> Iterator[None]:
@@ -415,7 +386,7 @@ def _create(cls: type[Store], path: Path, key: bytes, busy_ms: int) -> None:
             store = cls(connect(part, key, busy_ms), part, key)
             try:
                 store._configure_file()
-                store._migrate()
+                store._upgrade()
                 store.fold()
             finally:
                 store.close()
