@@ -171,7 +171,8 @@ class Target:
             return ((METADATA_KEY, claimed.SerializeToString()),)
         return ((METADATA_KEY, salt),) if how == "rubbish" else ()
 
-    async def attack(self, method: str, raw: bytes, how: str, salt: bytes) -> tuple[str, grpc.StatusCode]:
+    async def attack(self, method: str, raw: bytes, how: str, salt: bytes) -> tuple[str, grpc.StatusCode, str]:
+        """How it was authorized, and what came of it."""
         metadata = self.metadata(method, raw, how, salt)
         call = self.attacker.channel.unary_unary(method)(raw, metadata=metadata, timeout=60)
         try:
@@ -181,15 +182,15 @@ class Target:
         else:
             if how == "rightly":
                 self.old = metadata
-            return how, grpc.StatusCode.OK
+            return how, grpc.StatusCode.OK, ""
         told = refusal.details() or ""
         assert len(told) < 120
         if refusal.code() is grpc.StatusCode.UNAUTHENTICATED:  # the same for all that are not believed
             assert told == "The call was refused."
             assert [key for key, _ in refusal.trailing_metadata()] == [SERVER_TIME_KEY]
-        return how, refusal.code()
+        return how, refusal.code(), told
 
-    async def batch(self, batch: list[Attack]) -> list[tuple[str, grpc.StatusCode]]:
+    async def batch(self, batch: list[Attack]) -> list[tuple[str, grpc.StatusCode, str]]:
         return list(await asyncio.gather(*(self.attack(*each) for each in batch)))
 
 
@@ -213,17 +214,17 @@ def attacked(target: Target, batches: int) -> Counter[tuple[str, grpc.StatusCode
     @given(attacks())
     def send(batch: list[Attack]) -> None:
         results = target.do(target.batch(batch))
-        seen.update(results)
-        for (method, *_), (how, code) in zip(batch, results, strict=True):
+        seen.update((how, code) for how, code, _ in results)
+        for (method, *_), (how, code, told) in zip(batch, results, strict=True):
             code_of = grpc.StatusCode
             believed = {code_of.OK, code_of.INVALID_ARGUMENT, code_of.FAILED_PRECONDITION, code_of.ALREADY_EXISTS}
             believed |= {code_of.UNAUTHENTICATED, code_of.ABORTED, code_of.RESOURCE_EXHAUSTED}
             if method.endswith("/Enroll"):
-                assert code in (code_of.UNAUTHENTICATED, code_of.INVALID_ARGUMENT), (method, how, code)
+                assert code in (code_of.UNAUTHENTICATED, code_of.INVALID_ARGUMENT), (method, how, code, told)
             elif how == "rightly":
-                assert code in believed, (method, how, code)
+                assert code in believed, (method, how, code, told)
             else:
-                assert code is code_of.UNAUTHENTICATED, (method, how, code)
+                assert code is code_of.UNAUTHENTICATED, (method, how, code, told)
 
     send()
     assert target.running.refusals("internal") == 0
