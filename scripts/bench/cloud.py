@@ -2,10 +2,10 @@
 
     python scripts/bench/cloud.py [--json] [--seconds 60] [--only streams idle overload cancel batching]
 
-The server is a process of its own with TLS, signatures, quotas and SQLite as always, and an engine that says a piece
-every 50 ms with the moment in it; the clients read the same clock (CLOCK_MONOTONIC is one for the machine). So what
-is measured is everything between the engine's word and the device's program. The same streams against a bare gRPC
-server with TLS, in turns, say how much of it is the machine's and gRPC's own: on a busy machine look at that ratio.
+The server is a process of its own (``clockwork.py``) with an engine that says a piece every 50 ms with the moment in
+it; the clients read the same clock (CLOCK_MONOTONIC is one for the machine). So what is measured is everything
+between the engine's word and the device's program. The same streams against a bare gRPC server with TLS, in turns,
+say how much of it is the machine's and gRPC's own: on a busy machine look at that ratio.
 
 ``batching`` compares the tokens a second of eight answers at once with those of one at a time, on the same model and
 threads.
@@ -16,19 +16,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import resource
 import socket
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,123 +35,16 @@ import grpc
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "cloud"))
 import make_random_model
-from cloud_server import TestDevice, channel_to, question, retry_seconds, serving
+from clockwork import BARE, DEVICES, PAUSE, PIECES, Server
+from cloud_server import TestDevice, channel_to, question, retry_seconds
 
-from mnemon_cloud.answers.engines import Finish, Piece, Prompt, Role, Sampling
-from mnemon_protos.invites import read_invite, write_invite
+from mnemon_cloud.answers.engines import Sampling
 
-STREAMS, PIECES, PAUSE = 200, 100, 0.05
-DEVICES = 8
+STREAMS = 200
 IDLE = 1000
 PLACES, QUEUE, ASKERS = 8, 16, 200
 CANCELS = 40
 ADDED_MS, CANCEL_MS, BATCHING, GROWTH = 10.0, 100.0, 2.5, 1.05
-_BARE = "/bench.Bare/Stream"
-
-
-class Clockwork:
-    """Says who it answers, the how manieth piece it is, and when; notes when it was told to stop."""
-
-    model, window = "clockwork", 1_000_000
-
-    def __init__(self, places: int) -> None:
-        self.places = places
-
-    def healthy(self) -> bool:
-        """Always."""
-        return True
-
-    async def prepare(self, messages: Sequence[tuple[Role, str]], *, tenant: bytes = b"") -> Prompt:
-        """The question names its stream."""
-        return Prompt(messages[-1][1], 1)
-
-    async def answer(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        """A piece every 50 ms, whatever the reader does."""
-        name, due, ended = str(prompt.payload), time.monotonic(), False
-        try:
-            for number in range(sampling.max_tokens):
-                due += PAUSE
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                yield Piece(f"{name} {number} {time.monotonic_ns()};", 1)
-            ended = True
-            yield Piece("", 0, Finish.LENGTH)
-        finally:
-            if not ended:
-                say(stopped=name, at=time.monotonic_ns())
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
-
-def say(**fields: object) -> None:
-    """A line to the other process."""
-    print(json.dumps(fields), flush=True)
-
-
-async def serve(folder: Path, places: int, queue: int) -> None:
-    """The server's process: says its port and invites, then lives until its input ends."""
-    limits = {"tokens_per_day": 0, "answers_per_device": places, "queue": queue, "answer_tokens": 1_000_000}
-    async with serving(folder, Clockwork(places), limits=limits) as running:
-        bare = grpc.aio.server(maximum_concurrent_rpcs=4096)
-        handlers = {"Stream": grpc.unary_stream_rpc_method_handler(_bare(running.engine))}
-        bare.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Bare", handlers),))
-        credentials = grpc.ssl_server_credentials([(running.keys.tls_key, running.keys.tls_chain)])
-        port = bare.add_secure_port("127.0.0.1:0", credentials)
-        await bare.start()
-        invites = [write_invite(await running.invite()) for _ in range(DEVICES)]
-        say(port=running.server.port, bare=port, invites=invites)
-        await asyncio.to_thread(sys.stdin.read)
-        await bare.stop(0)
-
-
-def _bare(engine: Any) -> Any:
-    async def stream(request: bytes, context: Any) -> None:
-        prompt = Prompt(request.decode(), 1)
-        async with aclosing(engine.answer(prompt, Sampling(PIECES, 0))) as pieces:
-            async for piece in pieces:
-                await context.write(piece.text.encode())
-
-    return stream
-
-
-@dataclass
-class Server:
-    """The other process."""
-
-    process: Any
-    port: int
-    bare: int
-    invites: list[str]
-
-    @classmethod
-    async def start(cls, folder: Path, places: int, queue: int) -> Server:
-        """Start one and wait until it serves."""
-        words = [__file__, "--serve", str(folder), str(places), str(queue)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**20
-        )
-        told = json.loads(await process.stdout.readline())
-        return cls(process, told["port"], told["bare"], told["invites"])
-
-    async def devices(self) -> list[TestDevice]:
-        """Enrolled devices, each with a connection of its own."""
-        found = [TestDevice(read_invite(invite), self.port) for invite in self.invites]
-        return [await device.enroll() for device in found]
-
-    def megabytes(self) -> float:
-        """What it holds in memory."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
-        return int(text.split("VmRSS:")[1].split()[0]) / 1024
-
-    def cpu_seconds(self) -> float:
-        """Time it used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    async def stop(self) -> None:
-        """End it."""
-        self.process.stdin.close()
-        await self.process.wait()
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -204,7 +95,7 @@ async def bare(channel: Any, name: str, delays: list[float]) -> int:
     """The same words from the bare server."""
 
     async def pieces() -> AsyncGenerator[str, None]:
-        async for raw in channel.unary_stream(_BARE)(name.encode(), timeout=300):
+        async for raw in channel.unary_stream(BARE)(name.encode(), timeout=300):
             yield raw.decode()
 
     return await listen(pieces(), name, delays)
@@ -419,12 +310,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="how long the streams run")
     parser.add_argument("--threads", type=int, default=0, help="of the model; 0 for every usable core")
     parser.add_argument("--only", nargs="+", default=[], help="streams, idle, overload, cancel, batching")
-    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.serve:
-        folder, places, queue = arguments.serve
-        asyncio.run(serve(Path(folder), int(places), int(queue)))
-        return
     rows = asyncio.run(measure(arguments.only, arguments.seconds, arguments.threads))
     if arguments.json:
         print(json.dumps(rows))
