@@ -35,7 +35,7 @@ import make_random_model
 from mnemon.paths import Home
 from mnemon.runtime.catalog import ModelSpec, resolve
 from mnemon.runtime.chat_model import ChatMessage, GenerationReport, Sampling
-from mnemon.runtime.engine import usable_cores
+from mnemon.runtime.crowding import usable_cores
 from mnemon.runtime.layout import Layout
 from mnemon.runtime.sampling import RepetitionGuard
 from mnemon.runtime.worker import LocalModel

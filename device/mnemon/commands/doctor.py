@@ -67,6 +67,8 @@ def _guarded(look: Callable[[App], Iterator[Check]], app: App) -> Iterator[Check
 
 
 def _program(_app: App) -> Iterator[Check]:
+    from mnemon.runtime.crowding import usable_cores
+
     version = importlib.metadata.version("mnemon")
     yield Check("mnemon", "ok", f"{version} on Python {platform.python_version()}, {platform.platform(terse=True)}")
     found = []
@@ -76,7 +78,7 @@ def _program(_app: App) -> Iterator[Check]:
         except importlib.metadata.PackageNotFoundError:
             yield Check("packages", "problem", f"{package} is not installed.", "Run `make chat` again.")
     yield Check("packages", "ok", ", ".join(found))
-    yield Check("machine", "ok", f"{_usable_cores()} cores, {_memory_bytes() / 1e9:.1f} GB of memory")
+    yield Check("machine", "ok", f"{usable_cores()} cores, {_memory_bytes() / 1e9:.1f} GB of memory")
 
 
 def _data(app: App) -> Iterator[Check]:
@@ -221,10 +223,6 @@ LOOKS: tuple[Callable[[App], Iterator[Check]], ...] = (
     _model,
     _terminal,
 )
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_bytes() -> int:

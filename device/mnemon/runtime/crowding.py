@@ -23,6 +23,14 @@ _RETRY, _RETRY_AT_MOST = 0.25, 30.0
 """Seconds until threads are taken back, doubled each time that was too early: a single token can take seconds."""
 
 
+def usable_cores() -> int:
+    """CPU cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        return os.cpu_count() or 1
+
+
 def runnable() -> int:
     """Threads of the whole machine that run or could run now, this one included; 1 where it does not tell."""
     try:

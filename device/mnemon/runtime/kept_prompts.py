@@ -17,7 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mnemon.errors import ModelError
-from mnemon.runtime.engine import CacheFull, DecodeAborted, Engine, common_length
+from mnemon.runtime.engine import CacheFull, DecodeAborted, Engine
+from mnemon.runtime.prefixes import common_length
 from mnemon.runtime.together import Together
 
 if TYPE_CHECKING:
