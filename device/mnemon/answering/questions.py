@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mnemon import words
+from mnemon.memory.phrasing import AUXILIARIES, LEAD_INS, ORDERS, QUESTION_WORDS, TELL_ME_A, TELL_ME_OF
 
 Wanted = Literal["time", "number", "person", "place", "anything"]
 
 
-_LEADING = (
-    r"^(?:(?:so|and|but|hey|hi|ok|okay|oh|right|well|now|sorry|please|quick quiz|mnemon|wait|remind me|tell me)"
-    r"\b[\s,:!.—-]*)*"
-)
+_LEADING = rf"^(?:(?:{LEAD_INS}|quick quiz|mnemon|remind me|tell me)\b[\s,:!.—-]*)*"
 
 
 def _phrases(*patterns: str, start: bool = False) -> re.Pattern[str]:
@@ -24,20 +22,18 @@ def _phrases(*patterns: str, start: bool = False) -> re.Pattern[str]:
 
 
 _ASKING = _phrases(
-    "what|whats|when|whens|where|wheres|who|whos|whom|whose|which|why|how|hows",
-    "is|are|am|was|were|do|does|did|don't|didn't|have|has|had|haven't",
-    "can|could|will|would|should|shall|may|might|any(?:thing|one|body)",
+    f"{QUESTION_WORDS}|whats|whens|wheres|whos|whom|hows",
+    f"{AUXILIARIES}|am|don't|didn't|had|haven't|shall|may|might|any(?:thing|one|body)",
     start=True,
 )
 _REQUEST = _phrases(
-    "(?:remind|tell) me (?:what|when|where|who|which|how|about|of)",
+    f"(?:remind|tell) me (?:{TELL_ME_OF}|of)",
     "do you (?:know|remember|recall)|did i (?:tell|mention|say)|have i (?:told|mentioned|said)|what do you know",
 )
 _DO_PLEASE = "(?:(?:can|could|would|will) you )?(?:please )?"
 _ORDER = _phrases(
-    _DO_PLEASE + "(?:explain|draft|write|describe|list|summari[sz]e|compare|translate|calculate|work out|plan)",
-    _DO_PLEASE + "(?:suggest|recommend|convert|derive|prove|design|compose)",
-    "(?:give|make|help|teach|show) me|tell me (?:an?|another|some)|a (?:joke|story|poem|song)",
+    _DO_PLEASE + f"(?:{ORDERS}|draft|compare|translate|calculate|work out|plan|convert|derive|prove|design|compose)",
+    f"(?:give|make|help|teach|show) me|tell me (?:{TELL_ME_A})|a (?:joke|story|poem|song)",
     start=True,
 )
 _ADVICE = _phrases(

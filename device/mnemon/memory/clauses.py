@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mnemon.memory.phrasing import SUPPOSITIONS, asks, asks_for_service
+
 MAX_CHARACTERS = 20_000
 """Only so much of a message is read for facts; the whole of it stays findable."""
 
@@ -46,24 +48,8 @@ _CORRECTION = re.compile(
 _ASKED_TO_KEEP = re.compile(
     r"^(?:please |can you |could you |will you )*(?:remember|note|keep in mind|save|did i (?:tell|mention))", re.I
 )
-_QUESTION = re.compile(
-    r"^(?:(?:what|who|whose|whom|which)\b|(?:where|when|why|how)(?:['’]s| (?:do|does|did|is|are|was|were|am|will"
-    r"|would"
-    r"|should|can|could|have|has|many|much|old|long|far|often|about|come|come))\b"
-    r"|(?:do|does|did|is|are|was|were|am|can|could|will|would|should|shall|may|have|has)(?:n['’]?t)? "
-    r"(?:i|you|we|they|he|she|it|there|this|that|the|my|our|your|any|anyone|someone)\b)",
-    re.IGNORECASE,
-)
-_REQUEST = re.compile(
-    r"^(?:please |can you |could you |would you |kindly )*(?:tell|show|give|write|explain|translate|summari[sz]e"
-    r"|help|find"
-    r"|list|describe|forget|delete|erase|draft|compose|recommend|suggest|compare|define|let['’]?s"
-    r"|remind me (?:what|who"
-    r"|when|where|how|to)|pretend|imagine|suppose|supposing|say|assume|what if|act as|roleplay)\b",
-    re.IGNORECASE,
-)
 _UNREAL = re.compile(
-    r"\b(?:if|unless|suppose|supposing|imagine|pretend|what if|wish|would|might|maybe|perhaps|could|should"
+    rf"\b(?:{SUPPOSITIONS}|if|unless|wish|would|might|maybe|perhaps|could|should"
     r"|hypothetically"
     r"|thinking (?:of|about)|considering|tempted|dreamt|dreamed|almost|nearly|as though|used to think|in (?:a"
     r"|the|my) "
@@ -72,7 +58,7 @@ _UNREAL = re.compile(
 )
 _WANTED = re.compile(r"\bwould (?:really |rather |quite )?(?:like|love|prefer)\b", re.IGNORECASE)
 _SUPPOSED = re.compile(
-    r"^(?:if|imagine|suppose|supposing|pretend|what if|let['’]?s say|say i|i wish|assume|in (?:a|the|my) "
+    rf"^(?:{SUPPOSITIONS}|if|let['’]?s say|say i|i wish|assume|in (?:a|the|my) "
     r"(?:dream|novel|book|film|movie|story|game))\b",
     re.IGNORECASE,
 )
@@ -139,20 +125,6 @@ _MARKUP = re.compile(r"\[(?P<tag>[a-z]+)\](?P<words>[^\[\]]*)\[/(?P=tag)?\]")
 _TOGETHER = re.compile(r"^((?:my|our) [\w-]+(?: [A-Z]\w+)?|me|[A-Z]\w+),? and (?:I|me)\b(?= (?!am\b))", re.IGNORECASE)
 
 
-# What people ask a helper for: it may name a thing or a day, but tells little of the one who asks.
-_WANTS_DONE = re.compile(
-    r"\b(?:i (?:want|need|wish) (?:to (?:find|book|know|see|hear|watch|listen|reserve|buy|get|make|go|rent|schedule"
-    r"|look|check|order|eat|play|transfer|add)|an?|some|the|you|another|tickets?)"
-    r"|i(?:['’]d| would) (?:like|prefer|love)|i(?:['’]m| am) (?:looking|searching|trying) (?:for|to)"
-    r"|i['’]ll (?:take|have)|please|(?:can|could|would|will) you|let['’]s|let us|how about|what about|are there"
-    r"|is there|do you)\b"
-    r"|^(?:(?:yes|yeah|no|ok|okay|sure|great|thanks|and|also|then)\W+)*(?:find|book|show|add|make|give|tell|play"
-    r"|search|look|get|reserve|schedule|check|list|name|write|explain|describe|set|send|call|transfer|buy|order"
-    r"|help|suggest|recommend|classify|summari[sz]e|true or false|define)\b",
-    re.IGNORECASE,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Clause:
     """One statement.
@@ -181,7 +153,7 @@ def wants_done(text: str) -> bool:
     """
     if _ASKED_TO_KEEP.match(text):
         return False
-    return bool(_WANTS_DONE.search(text)) or not sentences(text)
+    return asks_for_service(text) or not sentences(text)
 
 
 def clauses(sentence: str) -> list[Clause]:
@@ -192,7 +164,7 @@ def clauses(sentence: str) -> list[Clause]:
     found, verb = [], ""
     for piece in _BREAK.split(spelt):
         piece = without_openers(piece).strip(" ,.!…:?")
-        if not piece or len(piece) > MAX_CLAUSE_CHARACTERS or _QUESTION.match(piece) or _REQUEST.match(piece):
+        if not piece or len(piece) > MAX_CLAUSE_CHARACTERS or asks(piece):
             continue
         if verb and re.match(
             r"(?:started|work|live|moved|love|hate|play|speak|drive|drink|enjoy|prefer)\b", piece, re.I
@@ -249,4 +221,4 @@ def _states(sentence: str) -> bool:
         r",? (?:ok|okay|right|alright|yeah)\?\W*$", sentence, re.I
     ):
         return False
-    return not (_QUESTION.match(bare) or _REQUEST.match(bare) or _SUPPOSED.match(bare))
+    return not (asks(bare) or _SUPPOSED.match(bare))
