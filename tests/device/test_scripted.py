@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mnemon.errors import ModelError, PromptTooLongError
-from mnemon.runtime.chat_model import ChatMessage, ChatModel, Sampling
+from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling, instructed
 from mnemon.runtime.scripted import Scripted, ScriptedModel
 
 HELLO = [ChatMessage("system", "You are Mnemon."), ChatMessage("user", "Hello there")]
@@ -32,6 +32,23 @@ def test_calls_are_recorded():
     model.generate(HELLO, sampling=Sampling(temperature=1.0), session="c1")
     assert model.calls[0].messages == tuple(HELLO)
     assert model.calls[0].session == "c1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("They met.", "They met."),
+        ("<think>They\nmet?</think>They met.", "They met."),
+        ("They met?</think>They met.", "They met."),
+        ("<think>They met.", ""),
+    ],
+)
+def test_an_instruction_is_followed_in_the_background_and_without_a_thought(answer: str, shown: str):
+    model = ScriptedModel(answer)
+    assert instructed(model, "Summarise.", "We met.", max_tokens=9) == shown
+    (call,) = model.calls
+    assert [message.content for message in call.messages] == ["Summarise.", "We met."]
+    assert (call.max_tokens, call.priority, call.sampling) == (9, Priority.BACKGROUND, Sampling(temperature=0.0))
 
 
 def test_an_error_comes_after_what_was_said():

@@ -21,7 +21,7 @@ from mnemon import words
 from mnemon.errors import ModelError, NotFoundError
 from mnemon.memory.phrasing import is_plain_question
 from mnemon.memory.records import Message, from_ms, to_ms
-from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
+from mnemon.runtime.chat_model import ChatModel, instructed
 
 if TYPE_CHECKING:
     from mnemon.memory.memory import Memory
@@ -240,18 +240,9 @@ def _worded(telling: Sequence[Message], lines: Sequence[str], model: ChatModel |
         return extracted, "rule"
     talk = "\n".join(f"{m.speaker or 'The user'}: {m.text}" for m in telling)
     try:
-        answer = "".join(
-            piece.text
-            for piece in model.generate(
-                [ChatMessage("system", SYSTEM), ChatMessage("user", talk)],
-                max_tokens=MAX_TOKENS,
-                sampling=Sampling(temperature=0.0),
-                priority=Priority.BACKGROUND,
-            )
-        )
+        text = " ".join(instructed(model, SYSTEM, talk, max_tokens=MAX_TOKENS).split())
     except ModelError:
         return extracted, "rule"
-    text = " ".join(answer.rpartition("</think>")[2].split())
     return (text, "model") if _says_only(text, talk) else (extracted, "rule")
 
 

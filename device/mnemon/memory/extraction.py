@@ -18,7 +18,7 @@ from mnemon import words
 from mnemon.errors import ModelError
 from mnemon.memory import clauses, dates, patterns
 from mnemon.memory.records import FactOrigin, Message
-from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
+from mnemon.runtime.chat_model import ChatModel, instructed, without_thought
 from mnemon.voice import as_first_person
 
 SYSTEM = "Extract lasting facts about the user from the message. Answer with one fact per line, or NONE."
@@ -200,16 +200,7 @@ def _with_antecedent(clause: str, about: tuple[str, str] | None) -> str:
 
 def _from_model(message: Message, stated: list[str], model: ChatModel) -> list[FactDraft]:
     try:
-        answer = "".join(
-            piece.text
-            for piece in model.generate(
-                [ChatMessage("system", SYSTEM), ChatMessage("user", message.text.strip())],
-                max_tokens=MAX_TOKENS,
-                sampling=Sampling(temperature=0.0),
-                grammar=GRAMMAR,
-                priority=Priority.BACKGROUND,
-            )
-        )
+        answer = instructed(model, SYSTEM, message.text.strip(), max_tokens=MAX_TOKENS, grammar=GRAMMAR)
     except ModelError:
         return []
     drafts = []
@@ -225,10 +216,8 @@ def _from_model(message: Message, stated: list[str], model: ChatModel) -> list[F
 
 def answer_lines(answer: str) -> list[str]:
     """The sentences about the user in a model's answer, thinking and list marks removed."""
-    answer = re.sub(r"<think>.*?(?:</think>|\Z)", "", answer, flags=re.DOTALL | re.IGNORECASE)
-    answer = answer.rpartition("</think>")[2]
     found = []
-    for line in answer.splitlines():
+    for line in without_thought(answer).splitlines():
         line = " ".join(re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", line).split())
         if re.match(r"The user(?:'s)? \S", line) and len(line) <= 200 and "<" not in line:
             found.append(line if line.endswith(".") else f"{line}.")

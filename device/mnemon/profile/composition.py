@@ -10,7 +10,7 @@ from mnemon import words
 from mnemon.errors import ModelError
 from mnemon.memory.extraction import answer_lines
 from mnemon.memory.records import Fact
-from mnemon.runtime.chat_model import ChatMessage, ChatModel, Priority, Sampling
+from mnemon.runtime.chat_model import ChatModel, instructed
 
 SYSTEM = "Summarise what is known about the user in two or three sentences."
 MAX_TOKENS = 120
@@ -125,19 +125,9 @@ def says_only(text: str, facts: Sequence[Fact]) -> bool:
 def _by_model(facts: Sequence[Fact], model: ChatModel) -> str:
     listed = "\n".join(f"- {fact.text}" for fact in facts)
     try:
-        answer = "".join(
-            piece.text
-            for piece in model.generate(
-                [ChatMessage("system", SYSTEM), ChatMessage("user", listed)],
-                max_tokens=MAX_TOKENS,
-                sampling=Sampling(temperature=0.0),
-                priority=Priority.BACKGROUND,
-            )
-        )
+        text = " ".join(instructed(model, SYSTEM, listed, max_tokens=MAX_TOKENS).split())
     except ModelError:
         return ""
-    answer = re.sub(r"<think>.*?(?:</think>|\Z)", "", answer, flags=re.DOTALL)
-    text = " ".join(answer.split())
     usable = bool(answer_lines(text)) and len(text) <= MAX_CHARACTERS and text.endswith(".")
     return text if usable and says_only(text, facts) else ""
 

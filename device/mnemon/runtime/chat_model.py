@@ -7,6 +7,7 @@ satisfy :class:`ChatModel`; nothing outside ``runtime`` knows which one it talks
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -223,3 +224,32 @@ class ChatModel(Protocol):
 
     def close(self) -> None:
         """Stop everything and free the model; calling it again does nothing."""
+
+
+def instructed(model: ChatModel, instruction: str, text: str, *, max_tokens: int, grammar: str | None = None) -> str:
+    """The likeliest answer to an instruction about a text, without a thought; a person's turn goes before it.
+
+    Args:
+        model: Who answers.
+        instruction: The system text.
+        text: What it is about.
+        max_tokens: Upper bound of the answer's length.
+        grammar: GBNF that the answer must match.
+
+    Raises:
+        ModelError: There is no answer, or the text is too long for the model.
+    """
+    answer = model.generate(
+        [ChatMessage("system", instruction), ChatMessage("user", text)],
+        max_tokens=max_tokens,
+        sampling=Sampling(temperature=0.0),
+        grammar=grammar,
+        priority=Priority.BACKGROUND,
+    )
+    return without_thought("".join(piece.text for piece in answer))
+
+
+def without_thought(answer: str) -> str:
+    """The answer without ``<think> … </think>``, also where the thought began in the prompt or never ends."""
+    answer = re.sub(r"<think>.*?(?:</think>|\Z)", "", answer, flags=re.DOTALL | re.IGNORECASE)
+    return answer.rpartition("</think>")[2]
