@@ -154,10 +154,18 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
             ) from error
 
     async def _failed(self, method: str, error: BaseException, started: float, context: Any) -> None:
-        """Count, and turn anything but a cancellation into a status."""
+        """Count, and turn anything but the call's own cancellation into a status."""
         if isinstance(error, asyncio.CancelledError):
-            self._count(method, grpc.StatusCode.CANCELLED, started)
-            return
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the caller left, or the server ends
+                self._count(method, grpc.StatusCode.CANCELLED, started)
+                return
+            # Something the call waited for was cancelled. Passed on, gRPC would take it for the caller's leaving and
+            # send no status: the device would wait until its deadline.
+            logs.failure("call-failed", error)
+            error = CallRefusedError(
+                grpc.StatusCode.UNAVAILABLE, Reason.INTERNAL, "The call was broken off.", retry_after=5
+            )
         if isinstance(error, StorageError):
             logs.failure("storage-failed", error)
             error = CallRefusedError(

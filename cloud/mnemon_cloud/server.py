@@ -62,6 +62,7 @@ class Server:
         logs.event("draining", grace_seconds=grace, running=self.answers.admission.running)
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace)
+        await self.answers.ended()
         self._watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._watch

@@ -30,11 +30,13 @@ from mnemon_protos.v1 import answers_pb2_grpc, devices_pb2, devices_pb2_grpc
 from mnemon_protos.v1.authorization_pb2 import Invite
 
 ASK = "/mnemon.v1.Answers/Ask"
+HANG_SECONDS = 120.0
+"""What takes longer does not happen at all: no test measures how busy its machine is."""
 
 
 @dataclass
 class ScriptedEngine:
-    """Says ``words`` with ``pause`` seconds between them, and notes when it was told to stop."""
+    """Says ``words`` with ``pause`` seconds between them, and counts how often it was told to stop."""
 
     words: Sequence[str] = ("Some ", "words.")
     pause: float = 0.0
@@ -43,9 +45,12 @@ class ScriptedEngine:
     model: str = "scripted"
     well: bool = True
     error: Exception | None = None
+    halt_at: int = 0
+    """Before this word, counted from 1, it waits for ``go``; 0: never."""
+    go: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[list[tuple[Role, str]]] = field(default_factory=list)
     running: int = 0
-    stopped_at: list[float] = field(default_factory=list)
+    stopped: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
     def healthy(self) -> bool:
@@ -63,6 +68,8 @@ class ScriptedEngine:
             for number, word in enumerate(self.words, 1):
                 if self.pause:
                     await asyncio.sleep(self.pause)
+                if number == self.halt_at:
+                    await self.go.wait()
                 if self.error is not None:
                     raise self.error
                 long = number >= sampling.max_tokens
@@ -75,7 +82,7 @@ class ScriptedEngine:
         finally:
             self.running -= 1
             if not ended:
-                self.stopped_at.append(time.monotonic())
+                self.stopped += 1
 
     async def close(self) -> None:
         pass
@@ -118,18 +125,20 @@ class TestDevice:
         )
 
     async def enroll(self) -> TestDevice:
-        self.id = (await self.devices.Enroll(self.enrollment(), timeout=10)).device_id
+        self.id = (await self.devices.Enroll(self.enrollment(), timeout=HANG_SECONDS)).device_id
         return self
 
     def signed(self, method: str, request: Any, **changes: Any) -> tuple[tuple[str, bytes], ...]:
         parts = {"server_key": self.invite.server_key, "device_id": self.id} | changes
         return (authorize(parts.pop("key", self.key), method=method, request=request, **parts),)
 
-    async def call(self, name: str, request: Any, timeout: float | None = 10) -> Any:
+    async def call(self, name: str, request: Any, timeout: float | None = HANG_SECONDS) -> Any:
         metadata = self.signed(f"/mnemon.v1.Devices/{name}", request)
         return await getattr(self.devices, name)(request, metadata=metadata, timeout=timeout)
 
-    def ask(self, request: pb.AskRequest | None = None, timeout: float | None = 10, metadata: Any = None) -> Any:
+    def ask(
+        self, request: pb.AskRequest | None = None, timeout: float | None = HANG_SECONDS, metadata: Any = None
+    ) -> Any:
         request = request or question()
         metadata = self.signed(ASK, request) if metadata is None else metadata
         return self.answers.Ask(request, metadata=metadata, timeout=timeout)

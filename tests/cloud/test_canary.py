@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_server import ScriptedEngine, question, serving, status_of, text_of
+from cloud_server import HANG_SECONDS, ScriptedEngine, question, serving, status_of, text_of
 from prometheus_client import generate_latest
 
 from mnemon_cloud import logs
@@ -65,8 +65,10 @@ async def test_no_word_of_a_question_or_answer_gets_into_logs_metrics_or_state(
             ),
         )
         call = device.channel.unary_stream("/mnemon.v1.Answers/Ask")
-        await status_of(call(raw, metadata=forged, timeout=5))  # signed, but nothing that parses
-        await status_of(device.channel.unary_unary(f"/{marker}/{marker}")(raw, timeout=5))  # as a method's name
+        await status_of(call(raw, metadata=forged, timeout=HANG_SECONDS))  # signed, but nothing that parses
+        await status_of(
+            device.channel.unary_unary(f"/{marker}/{marker}")(raw, timeout=HANG_SECONDS)
+        )  # as a method's name
         await status_of(device.ask(metadata=(("mnemon-x", marker), ("mnemon-authorization-bin", raw))))
         engine.error = ValueError(f"{marker} inside an exception")
         await status_of(device.ask(asked))

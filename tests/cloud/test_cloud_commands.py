@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 import pytest
 from click.testing import CliRunner
-from cloud_server import TestDevice, question, status_of
+from cloud_server import HANG_SECONDS, TestDevice, question, status_of
 
 from mnemon_cloud import errors, settings
 from mnemon_cloud.commands import cli
@@ -61,7 +61,7 @@ async def test_init_serve_enrol_ask_and_an_orderly_end(home: Path) -> None:
         assert run("health") == run("health", "--service", "mnemon.v1.Devices") == "SERVING\n"
         device = TestDevice(invite, port)
         await device.enroll()
-        call = device.ask(question("What is your name?", max_tokens=300, temperature=1.5), timeout=60)
+        call = device.ask(question("What is your name?", max_tokens=300, temperature=1.5))
         first = await call.read()
         assert first.started.model == "mnemon-builtin-q8_0"
         process.send_signal(signal.SIGTERM)  # in the middle of an answer: it is told to the end
@@ -69,9 +69,9 @@ async def test_init_serve_enrol_ask_and_an_orderly_end(home: Path) -> None:
         while (response := await call.read()) is not grpc.aio.EOF:
             last = response
         assert last.WhichOneof("event") == "finished"
-        assert (await status_of(device.ask(timeout=2))).code() == grpc.StatusCode.UNAVAILABLE
+        assert (await status_of(device.ask())).code() == grpc.StatusCode.UNAVAILABLE
         await device.channel.close()
-        assert process.wait(20) == 0
+        assert process.wait(HANG_SECONDS) == 0
     finally:
         process.kill()
         process.wait()
@@ -105,7 +105,9 @@ def test_a_second_server_on_the_port_is_told_so(home: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = subprocess.run([*COMMAND, "serve", "--listen", address], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [*COMMAND, "serve", "--listen", address], capture_output=True, text=True, timeout=HANG_SECONDS
+        )
     assert done.returncode == errors.ListenError.exit_code
     assert f"{address} cannot be listened on" in done.stderr
 

@@ -11,10 +11,21 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_server import ASK, Running, ScriptedEngine, channel_to, question, serving, status_of, text_of
+from cloud_server import (
+    ASK,
+    HANG_SECONDS,
+    Running,
+    ScriptedEngine,
+    channel_to,
+    question,
+    serving,
+    status_of,
+    text_of,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_answers_service import wait_until
 
 from mnemon_protos.encoding import WireError
 from mnemon_protos.signing import METADATA_KEY, SERVER_TIME_KEY, parse_authorization, rotation_statement
@@ -84,7 +95,7 @@ async def test_a_replayed_call_is_refused_also_after_a_restart(tmp_path: Path) -
     async with serving(tmp_path) as again:
         channel = channel_to(again.server.port, again.keys.authority)
         call = channel.unary_stream(ASK, pb.AskRequest.SerializeToString, pb.AskResponse.FromString)
-        looks_like_every_refusal(await status_of(call(asked, metadata=metadata, timeout=10)))
+        looks_like_every_refusal(await status_of(call(asked, metadata=metadata, timeout=HANG_SECONDS)))
         assert again.refusals("replayed") == 1
         await channel.close()
 
@@ -142,7 +153,7 @@ async def test_an_invite_lets_in_one_device_while_it_is_good(running: Running, w
     if what == "wrong proof":
         request.proof = os.urandom(64)
     before = await running.storage.devices()
-    looks_like_every_refusal(await status_of(device.devices.Enroll(request, timeout=10)))
+    looks_like_every_refusal(await status_of(device.devices.Enroll(request, timeout=HANG_SECONDS)))
     assert await running.storage.devices() == before
 
 
@@ -168,7 +179,7 @@ async def test_tls_is_the_only_way_in(running: Running) -> None:
         grpc.aio.secure_channel(f"localhost:{running.server.port}", other),
     ):
         call = channel.unary_unary("/grpc.health.v1.Health/Check")
-        assert (await status_of(call(b"", timeout=5))).code() == grpc.StatusCode.UNAVAILABLE
+        assert (await status_of(call(b"", timeout=HANG_SECONDS))).code() == grpc.StatusCode.UNAVAILABLE
         await channel.close()
 
 
@@ -192,7 +203,9 @@ async def test_rubbish_on_every_method_is_refused_and_the_server_lives(running: 
             if method.endswith(("RevokeSelf", "GetDevice", "GetSealingKey")):
                 body += b"\0"  # without this it may parse, and do what it says
             statuses.add(
-                (await status_of(device.channel.unary_unary(method)(body, metadata=metadata, timeout=5))).code()
+                (
+                    await status_of(device.channel.unary_unary(method)(body, metadata=metadata, timeout=HANG_SECONDS))
+                ).code()
             )
     assert statuses <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT}
     assert await text_of(device.ask()) == "Some words."
@@ -208,37 +221,30 @@ class _Raw:
 
 async def test_a_slow_reader_is_cut_off_and_holds_no_place(tmp_path: Path) -> None:
     engine = ScriptedEngine(words=("x" * 60_000,) * 400, places=1)
-    async with serving(tmp_path, engine, limits={"slow_reader_seconds": 0.5}) as running:
+    async with serving(tmp_path, engine, limits={"slow_reader_seconds": 2.0}) as running:
         slow, other = await running.device(), await running.device()
-        call = slow.ask(timeout=30)
+        call = slow.ask()
         await call.read()
-        started = time.monotonic()
-        while running.refusals("slow-reader") == 0:
-            assert time.monotonic() - started < 8, "the slow reader still holds its place"
-            await asyncio.sleep(0.05)
+        await wait_until(lambda: running.refusals("slow-reader") == 1)
         engine.words = ("quick",)
         assert await text_of(other.ask()) == "quick"
         assert (await status_of(call)).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_disconnect_stops_the_engine_within_a_tenth_of_a_second(tmp_path: Path) -> None:
-    engine = ScriptedEngine(words=("word ",) * 10_000, pause=0.01)
-    async with serving(tmp_path, engine, limits={"answer_tokens": 900}) as running:
+@pytest.mark.parametrize("how", ["cancel", "close"])
+async def test_a_disconnect_reaches_an_engine_that_is_looking_for_its_next_word(tmp_path: Path, how: str) -> None:
+    """How fast, `make bench-cloud` measures; here the word never comes."""
+    engine = ScriptedEngine(halt_at=1)
+    async with serving(tmp_path, engine) as running:
         device = await running.device()
-        for how in ("cancel", "close"):
-            call = device.ask(timeout=30)
-            await call.read()
-            await call.read()
-            told = time.monotonic()
-            if how == "cancel":
-                call.cancel()
-            else:
-                await device.channel.close()
-            while engine.running:
-                assert time.monotonic() - told < 5
-                await asyncio.sleep(0.002)
-            # 100 ms on a quiet machine; this leaves room for a busy one.
-            assert engine.stopped_at[-1] - told < 0.5, how
+        call = device.ask()
+        await wait_until(lambda: engine.running == 1)
+        if how == "cancel":
+            call.cancel()
+        else:
+            await device.channel.close()
+        await wait_until(lambda: engine.running == 0)
+        assert engine.stopped == 1
 
 
 async def test_two_hundred_streams_at_once_are_all_answered_each_with_its_own(tmp_path: Path) -> None:
@@ -260,9 +266,7 @@ async def test_two_hundred_streams_at_once_are_all_answered_each_with_its_own(tm
     async with serving(tmp_path, Echo(places=200), limits=limits) as running:
         devices = [await running.device() for _ in range(4)]
         texts = [f"{n}-a-b-c-{n}" for n in range(200)]
-        answers = await asyncio.gather(
-            *(text_of(devices[n % 4].ask(question(text), timeout=30)) for n, text in enumerate(texts))
-        )
+        answers = await asyncio.gather(*(text_of(devices[n % 4].ask(question(text))) for n, text in enumerate(texts)))
         assert answers == [text.replace("-", "") for text in texts]
 
 

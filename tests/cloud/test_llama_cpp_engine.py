@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cloud_server import HANG_SECONDS
 
 from mnemon_cloud.answers.engines import Finish, Piece, Sampling
 from mnemon_cloud.answers.engines.llama_cpp import LlamaCppEngine
@@ -81,16 +81,41 @@ async def test_words_come_one_after_the_other(engine: LlamaCppEngine) -> None:
     assert len(longest) > 3  # a reader who comes late gets several words at once, so a short answer proves nothing
 
 
-async def test_an_answer_nobody_wants_gives_its_place_back_at_once(engine: LlamaCppEngine) -> None:
+class Held:
+    """A gate before the engine's decodes, open at first; no answer ends by itself."""
+
+    def __init__(self, engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open, self.reached = threading.Event(), threading.Event()
+        self.whole: list[bool] = []
+        """How each decode ended: False when it was aborted."""
+        self.open.set()
+        decode = engine._context.decode
+
+        def held() -> bool:
+            self.reached.set()
+            assert self.open.wait(HANG_SECONDS)
+            self.whole.append(decode())
+            return self.whole[-1]
+
+        monkeypatch.setattr(engine._context, "decode", held)
+        monkeypatch.setattr(engine._vocabulary, "ends", lambda _token: False)
+
+
+async def test_an_answer_nobody_wants_gives_its_place_back_at_once(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompt = await engine.prepare([("user", QUESTIONS[2])])
     endless = Sampling(max_tokens=100_000, temperature=2.0)
-    for _ in range(12):  # three times the places
-        async with aclosing(engine.answer(prompt, endless)) as pieces:
-            await anext(pieces)
-        left = time.monotonic()
-        await settled(engine)
-        # 100 ms on a quiet machine; this leaves room for a busy one.
-        assert time.monotonic() - left < 0.5
+    with monkeypatch.context() as patch:
+        held = Held(engine, patch)
+        for _ in range(12):  # three times the places
+            async with aclosing(engine.answer(prompt, endless)) as pieces:
+                await anext(pieces)
+                held.open.clear()
+            before = engine._batcher.decodes
+            held.open.set()
+            await settled(engine)
+            assert engine._batcher.decodes - before <= 1  # the one that was under way
     assert (await said(engine, QUESTIONS[3]))[2] is not None
 
 
@@ -106,14 +131,20 @@ async def test_who_leaves_does_not_disturb_the_others(engine: LlamaCppEngine) ->
     assert [r[0][:8] for r in results if r is not None] == [expected[0][:8]] * 5
 
 
-async def test_a_cancelled_prompt_stops_in_the_middle_of_a_decode(engine: LlamaCppEngine) -> None:
+async def test_a_cancelled_prompt_stops_in_the_middle_of_a_decode(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompt = await engine.prepare([("user", "word " * 400)])
-    task = asyncio.create_task(anext(engine.answer(prompt, GREEDY)))
-    await asyncio.sleep(0.01)
-    task.cancel()
-    left = time.monotonic()
-    await settled(engine)
-    assert time.monotonic() - left < 0.5
+    with monkeypatch.context() as patch:
+        held = Held(engine, patch)
+        held.open.clear()
+        task = asyncio.create_task(anext(engine.answer(prompt, GREEDY)))
+        assert await asyncio.to_thread(held.reached.wait, HANG_SECONDS)
+        task.cancel()
+        await asyncio.wait([task])
+        held.open.set()
+        await settled(engine)
+        assert held.whole == [False]
     assert (await said(engine, QUESTIONS[3]))[2] is not None
 
 
@@ -157,7 +188,7 @@ async def test_closing_fails_what_runs_and_leaves_nothing(
     # After some words the model waits until it is stopped, so that no answer ends by itself before that.
     told, decode, stop = threading.Event(), engine._context.decode, engine._batcher.stop
     monkeypatch.setattr(
-        engine._context, "decode", lambda: (engine._batcher.decodes < 2 or told.wait(60)) and decode()
+        engine._context, "decode", lambda: (engine._batcher.decodes < 2 or told.wait(HANG_SECONDS)) and decode()
     )
     monkeypatch.setattr(engine._vocabulary, "ends", lambda _token: False)
     monkeypatch.setattr(engine._batcher, "stop", lambda: (told.set(), stop()))
@@ -175,7 +206,6 @@ async def test_closing_fails_what_runs_and_leaves_nothing(
 
 
 async def settled(engine: LlamaCppEngine) -> None:
-    started = time.monotonic()
-    while engine.active:
-        assert time.monotonic() - started < 5, "a place is still taken"
-        await asyncio.sleep(0.002)
+    async with asyncio.timeout(HANG_SECONDS):
+        while engine.active:
+            await asyncio.sleep(0.002)

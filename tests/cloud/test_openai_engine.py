@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_server import question, retry_seconds, serving, status_of, text_of
+from cloud_server import HANG_SECONDS, question, retry_seconds, serving, status_of, text_of
 from test_answers_service import wait_until
 
 from mnemon_cloud.answers.engines import Finish, Piece, Sampling, Usage
@@ -237,7 +237,7 @@ async def test_half_a_character_does_not_break_the_stream() -> None:
 async def test_health_follows_whether_the_model_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnemon_cloud.answers.engines.openai._PROBE_SECONDS", 0.05)
     async with upstream(stream(*GOOD)) as (server, engine):
-        assert engine.healthy()
+        await wait_until(engine.healthy)
         for models in ('{"data": [{"id": "another"}]}', "rubbish", '{"data": 3}', '{"data": [7]}'):
             server.models = models
             await wait_until(lambda: not engine.healthy())
@@ -335,7 +335,7 @@ def llama_server() -> Iterator[str]:
         started = time.monotonic()
         while True:
             assert process.poll() is None, "the server ended"
-            assert time.monotonic() - started < 60, "the server does not listen"
+            assert time.monotonic() - started < HANG_SECONDS, "the server does not listen"
             try:
                 socket.create_connection(("127.0.0.1", port), 0.2).close()
                 break

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_server import ASK, TestDevice, channel_to, question, status_of, text_of
+from cloud_server import ASK, HANG_SECONDS, TestDevice, channel_to, question, status_of, text_of
 from test_answers_service import GET_KEY, wait_until
 from test_cloud_commands import COMMAND, free_port, run
 from test_openai_engine import DONE, Upstream, delta, stream
@@ -91,7 +91,7 @@ async def device_per_worker(cloud: Cloud, invite: str) -> list[TestDevice]:
     for _ in range(200):  # all to one side: once in 2^199
         same = TestDevice(device.invite, cloud.port, device.key, device.id)
         asked = pb.GetSealingKeyRequest()
-        key = await same.answers.GetSealingKey(asked, metadata=same.signed(GET_KEY, asked), timeout=20)
+        key = await same.answers.GetSealingKey(asked, metadata=same.signed(GET_KEY, asked), timeout=HANG_SECONDS)
         if key.key_id in found:
             await same.channel.close()
             continue
@@ -107,26 +107,26 @@ async def test_workers_share_what_must_be_shared_and_outlive_each_other(
     tmp_path: Path, upstream: str, postgres: str
 ) -> None:
     with two_workers(tmp_path / "cloud", upstream, postgres) as (cloud, invite):
-        await wait_until(lambda: len(cloud.events("serving")) == 2, 60)
+        await wait_until(lambda: len(cloud.events("serving")) == 2)
         one, two = await device_per_worker(cloud, invite)
 
         # A signed call is good once, whichever process it reaches.
         asked = question(max_tokens=10)
         metadata = one.signed(ASK, asked)
-        assert await text_of(one.ask(asked, metadata=metadata, timeout=30)) == "w " * 11
+        assert await text_of(one.ask(asked, metadata=metadata)) == "w " * 11
         assert (await status_of(two.ask(asked, metadata=metadata))).code() == grpc.StatusCode.UNAUTHENTICATED
 
         # A finished answer is the same from both, and an allowance is one.
         kept = question(max_tokens=10, keep_key=bytes(32))
-        first = [r async for r in one.ask(kept, timeout=30)][-1]
-        again = [r async for r in two.ask(kept, timeout=30)]
+        first = [r async for r in one.ask(kept)][-1]
+        again = [r async for r in two.ask(kept)]
         assert (again[0].started.kept, again[-1]) == (True, first)
         left = [(await d.call("GetDevice", devices_pb2.GetDeviceRequest())).quota_left for d in (one, two)]
         assert left[0] == left[1] == first.finished.quota_left
 
         # One is killed: the other goes on, and a new one takes its place.
         os.kill(cloud.pids()[0], signal.SIGKILL)
-        await wait_until(lambda: len(cloud.events("serving")) == 3, 60)
+        await wait_until(lambda: len(cloud.events("serving")) == 3)
         assert [e["code"] for e in cloud.events("worker-died")] == [-signal.SIGKILL]
         channel = channel_to(cloud.port, one.invite.authority)
         one.channel, one.answers = channel, TestDevice(one.invite, cloud.port).answers
@@ -134,7 +134,7 @@ async def test_workers_share_what_must_be_shared_and_outlive_each_other(
         assert answers
 
         # SIGTERM: what is being answered is told to the end, by all of them.
-        call = answers[0].ask(question(max_tokens=WORDS), timeout=60)
+        call = answers[0].ask(question(max_tokens=WORDS))
         await call.read()
         await call.read()
         cloud.process.send_signal(signal.SIGTERM)
@@ -152,7 +152,7 @@ async def test_workers_share_what_must_be_shared_and_outlive_each_other(
 
 async def answers_now(device: TestDevice) -> bool:
     try:
-        return "w " in await text_of(device.ask(question(max_tokens=3), timeout=30))
+        return "w " in await text_of(device.ask(question(max_tokens=3)))
     except grpc.aio.AioRpcError:  # its process was the one that was killed
         return False
 
@@ -162,9 +162,9 @@ async def test_workers_do_not_stay_behind_when_their_parent_is_killed(
     tmp_path: Path, upstream: str, postgres: str
 ) -> None:
     with two_workers(tmp_path / "cloud", upstream, postgres) as (cloud, _):
-        await wait_until(lambda: len(cloud.events("serving")) == 2, 60)
+        await wait_until(lambda: len(cloud.events("serving")) == 2)
         cloud.process.kill()
-        await wait_until(lambda: not [pid for pid in cloud.pids() if alive(pid)], 60)
+        await wait_until(lambda: not [pid for pid in cloud.pids() if alive(pid)])
 
 
 def alive(pid: int) -> bool:

@@ -140,11 +140,15 @@ def test_what_waits_for_one_server_never_goes_to_another(memory: Memory, home: H
     assert "left the server" in news.problem
 
 
-def test_an_answer_that_was_finished_is_not_made_again(memory: Memory, home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("longest", [64, 32])
+def test_an_answer_that_was_finished_is_not_made_again(
+    memory: Memory, home: Home, tmp_path: Path, longest: int
+) -> None:
+    """Nor when the owner has changed the longest answer since."""
     from mnemon.sync.account import connect
     from mnemon.sync.parcel import ask
 
-    settings = replace(SETTINGS, cloud=CloudSettings(max_answer_tokens=64))
+    settings = replace(SETTINGS, cloud=CloudSettings(max_answer_tokens=longest))
     with real_cloud(tmp_path) as cloud:
         client = connect(enrolled(memory.store, cloud))
         question = waiting(memory)

@@ -36,6 +36,7 @@ from mnemon_protos.v1.answers_pb2_grpc import AnswersServicer
 _ROLES: dict[int, Role] = {pb.ROLE_SYSTEM: "system", pb.ROLE_USER: "user", pb.ROLE_ASSISTANT: "assistant"}
 _MOST_MESSAGES = 1000
 _MOST_DISCARDED = 1000
+_LAST_SECONDS = 5.0  # what a call that was cut off still writes down takes milliseconds
 _ENGINE_DELAY = 5.0  # seconds: an engine that failed or is full has had time to change
 _FINISH = {Finish.STOP: pb.FINISH_REASON_STOP, Finish.LENGTH: pb.FINISH_REASON_LENGTH}
 
@@ -93,13 +94,21 @@ class AnswersService(AnswersServicer):
         self._metrics = metrics
         self._tenant = tenant
         self._running: dict[tuple[bytes, bytes], asyncio.Task[Any]] = {}
-        self._replaced: set[asyncio.Task[Any]] = set()
+        self._replaced: dict[asyncio.Task[Any], tuple[bytes, bytes]] = {}
+        self._settling: set[asyncio.Task[None]] = set()
         self.admission = Admission(
             places=engine.places,
             queue=settings.limits.queue,
             per_device=settings.limits.answers_per_device,
             metrics=metrics,
         )
+
+    async def ended(self) -> None:
+        """Wait until calls that were cut off are over and have settled: their storage may be closed after this."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=_LAST_SECONDS)
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=_LAST_SECONDS)
 
     async def GetSealingKey(self, request: pb.GetSealingKeyRequest, context: Any) -> pb.GetSealingKeyResponse:
         """The key to seal questions to now."""
@@ -124,9 +133,12 @@ class AnswersService(AnswersServicer):
         older, self._running[name] = self._running.get(name), task
         try:
             if older is not None:
-                self._replaced.add(older)
+                self._replaced[older] = name
                 older.cancel()
-                await asyncio.wait([older], timeout=5)
+            # All that are ending, not only the last: it may be over before the one it replaced has left its place.
+            ending = [call for call, of in self._replaced.items() if of == name]
+            if ending:
+                await asyncio.wait(ending, timeout=_LAST_SECONDS)
             async with asyncio.timeout(self._settings.server.max_call_seconds):
                 await self._ask(device.id, request, context)
         except asyncio.CancelledError:
@@ -139,7 +151,7 @@ class AnswersService(AnswersServicer):
                 grpc.StatusCode.DEADLINE_EXCEEDED, Reason.TOO_LONG, "The answer took too long."
             ) from error
         finally:
-            self._replaced.discard(task)
+            self._replaced.pop(task, None)
             if self._running.get(name) is task:
                 del self._running[name]
 
@@ -234,7 +246,10 @@ class AnswersService(AnswersServicer):
             raise _stopped() from error
         finally:
             # Shielded: a call that is cancelled while it settles must not keep what it did not use.
-            await asyncio.shield(reservation.settle(used.prompt_tokens + used.answer_tokens))
+            settling = asyncio.create_task(reservation.settle(used.prompt_tokens + used.answer_tokens))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+            await asyncio.shield(settling)
             self._metrics.tokens.labels("question").inc(used.prompt_tokens)
             self._metrics.tokens.labels("answer").inc(used.answer_tokens)
         if finish is None:

@@ -48,7 +48,7 @@ class Courier:
         memory: The owner's.
         ledger: Where every sending is recorded before it happens.
         may_send: Whether words may leave at all now: ``privacy.mode`` may have become ``never`` since.
-        max_tokens: The longest answer, as in the turn: another figure makes it another question to the server.
+        max_tokens: The longest answer for what is still to be answered; a finished answer stays as it is.
     """
 
     def __init__(self, memory: Memory, ledger: Ledger, may_send: Callable[[], bool], *, max_tokens: int = 0) -> None:
