@@ -93,8 +93,15 @@ STORMY, CALM = (2.0, 4.0, 0.5), (30.0, 60.0, 5.0)
 lines fall silent, and many where nothing is wrong but a busy machine."""
 
 
-def device_life(folder: Path, port: int, life: int, rounds: int, patience: tuple[float, float, float]) -> None:
-    """Deliver what waits, at most ``rounds`` times, each some hours after the one before."""
+def device_life(
+    folder: Path, port: int, life: int, rounds: int, patience: tuple[float, float, float], *, hurry: bool
+) -> None:
+    """Deliver what waits, at most ``rounds`` times, each some hours after the one before.
+
+    Args:
+        hurry: What waits is due at once, as for `mnemon sync once`. Without it a pause, which grows to 78 minutes,
+            may reach past the ends of many lives: each begins only ten minutes after the one before.
+    """
     cloud_client.CALL_SECONDS, cloud_client.ASK_SECONDS, refusals._PROBE_SECONDS = patience  # type: ignore[misc]
     started = datetime.now(UTC)
     clock = [started + timedelta(minutes=10 * life)]
@@ -103,12 +110,11 @@ def device_life(folder: Path, port: int, life: int, rounds: int, patience: tuple
         account = replace(Accounts(store).get(), address=f"localhost:{port}")
         client = cloud_client.CloudClient(account, wait=lambda event, seconds: event.wait(min(seconds, 0.05)))
         courier = Courier(memory, Ledger(store, now=memory.now), lambda: True)
-        courier.outbox.recover()
         for _ in range(rounds):
+            courier.outbox.recover(hurry=hurry)
             if courier.round(client).waiting == 0:
                 break
             clock[0] += timedelta(hours=2)
-            courier.outbox.recover()
         client.close()
     os._exit(0)  # gRPC's threads take half a second to end
 

@@ -127,7 +127,9 @@ async def scenario(world: World, folder: Path, seed: int) -> Counter[str]:
     async with faulty_line(lambda: world.port, lambda: weather(ours), seed=seed) as line:
         kills = dice(seed, "kills")
         for life in range(1 + kills.choice((0, 0, 1, 2))):
-            process = _fork.Process(target=device_life, args=(folder, line.port, life, ROUNDS, STORMY))
+            process = _fork.Process(
+                target=device_life, args=(folder, line.port, life, ROUNDS, STORMY), kwargs={"hurry": False}
+            )
             process.start()
             end = asyncio.create_task(ended(process))
             if kills.random() < 0.3:
@@ -141,7 +143,10 @@ async def scenario(world: World, folder: Path, seed: int) -> Counter[str]:
     # The weather clears up: whatever happened, there is one answer to each question in the end.
     async with faulty_line(lambda: world.port, Weather) as line:
         for life in range(3, 30):  # other scenarios may kill the server meanwhile
-            process = _fork.Process(target=device_life, args=(folder, line.port, life, ROUNDS, CALM))
+            async with world.starting:
+                pass  # the server is there when the device begins
+            args = (folder, line.port, life, ROUNDS, CALM)
+            process = _fork.Process(target=device_life, args=args, kwargs={"hurry": True})
             process.start()
             await ended(process)
             assert process.exitcode == 0
