@@ -41,6 +41,15 @@ def test_alone_or_in_a_batch(embedder: Embedder) -> None:
         assert float(together[i + 60] @ embedder.embed_one(text)) > 0.98  # eight bits: not equal, but near
 
 
+def test_batches_side_by_side_come_back_in_their_places(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["I live in Leeds.", "My dog barks.", "", "We sail on Sundays in any weather."] * 4
+    together = embedder.embed(texts)
+    monkeypatch.setattr("mnemon.memory.embedding._BATCH_TOKENS", 16)
+    apart = embedder.embed(texts)
+    assert ((together * apart).sum(axis=1)[[bool(text) for text in texts]] > 0.98).all()
+    assert not apart[2::4].any()
+
+
 def test_meaning_is_nearer_than_words(embedder: Embedder) -> None:
     question, right, wrong = embedder.embed(
         ["Where do I live?", "Our flat is on Hollin Street in Leeds.", "Do I like jazz?"]

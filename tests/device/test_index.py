@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mnemon.memory import vectors
 from mnemon.memory.embedding import DIMENSIONS
-from mnemon.memory.index import Index
+from mnemon.memory.index import Index, Rows
 from mnemon.memory.messages import Messages
 from mnemon.memory.records import Message
 from mnemon.memory.store import Store
@@ -155,13 +157,32 @@ def test_neighbours_are_those_of_the_same_talk(desks: list[Desk]) -> None:
     assert [rows.position(one.id), rows.position(two.id), rows.position(77)] == [0, 1, -1]
 
 
+def test_numbers_are_found_among_rows_with_gaps_and_without() -> None:
+    for there in ([4, 5, 6, 7], [4, 6, 7, 9]):
+        rows = Rows(ids=np.array(there, np.int64))
+        wanted = np.array([1, 4, 7, 10], np.int64)
+        assert list(rows.positions(wanted)) == [there.index(4), there.index(7)]
+    assert list(Rows().positions(wanted)) == []
+
+
+def test_what_too_many_say_is_told_apart_from_what_nobody_says(desks: list[Desk]) -> None:
+    here = desks[0]
+    talk = here.messages.start()
+    for number in range(4):
+        here.say(talk.id, "A dog." if number else "A dog and a cat.", number)
+    here.index.rows("message")
+    assert here.index.postings("message", "dog", most=3) is None
+    assert list(here.index.postings("message", "dog")) == [0, 1, 2, 3]
+    assert list(here.index.postings("message", "cat", most=1)) == [0]
+    assert list(here.index.postings("message", "bird", most=0)) == []
+
+
 @pytest.mark.parametrize("at_once", [500, 4000])
-def test_many_vectors_are_searched_coarsely_first_and_found_all_the_same(
+def test_many_vectors_have_eight_bits_a_number_and_are_found_all_the_same(
     monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    from mnemon.memory import vectors
-
     monkeypatch.setattr(vectors, "_EXACT_UP_TO", 1000)
+    monkeypatch.setattr(vectors, "_SHARED_FROM", 2000 * DIMENSIONS)
     chance = np.random.default_rng(3)
     spread = np.linspace(0.1, 2, DIMENSIONS)  # like sentences: some directions matter more
     rows = chance.normal(size=(4000, DIMENSIONS)) * spread
@@ -169,11 +190,14 @@ def test_many_vectors_are_searched_coarsely_first_and_found_all_the_same(
     matrix = vectors.Vectors()
     for start in range(0, 4000, at_once):
         matrix.append(rows[start : start + at_once].astype(np.float32))
-    for i in range(0, 4000, 400):
-        question = (rows[i] + 0.3 * chance.normal(size=DIMENSIONS) * spread / 20).astype(np.float32)
-        found = matrix.cosines(question)
-        assert int(found.argmax()) == i
-        assert found[i] == pytest.approx(float(rows[i] @ question), abs=3e-3)  # eight bits a number
+    with ThreadPoolExecutor(1) as beside:
+        for i in range(0, 4000, 400):
+            question = (rows[i] + 0.3 * chance.normal(size=DIMENSIONS) * spread / 20).astype(np.float32)
+            found = matrix.cosines(question)
+            assert int(found.argmax()) == i
+            assert np.abs(found - rows @ question).max() < 5e-3
+            assert (matrix.cosines(question, beside) == found).all()
+            assert matrix.exact(np.array([i]), question)[0] == pytest.approx(float(rows[i] @ question), abs=3e-3)
     matrix.blank(np.array([7]))
     assert not matrix.row(7).any()
     assert matrix.cosines(rows[7].astype(np.float32))[7] == 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
+from mnemon.errors import ModelMissingError
 from mnemon.memory.clauses import wants_done
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.memory import Memory
@@ -70,6 +73,31 @@ def test_told_and_asked_in_other_words(memory: Memory, question: str, answer: st
     for text in TOLD:
         tell(memory, text)
     assert any(answer in found.text for found in memory.recall(question, limit=2))
+
+
+def test_several_ask_at_once(memory: Memory) -> None:
+    tell(memory, *TOLD)
+    questions = ["What is my dog called?", "where do I live?", "What do I do for work?"] * 3
+
+    def ask(question: str) -> list[str]:
+        return [found.id for found in memory.recall(question)]
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(ask, questions)) == [ask(question) for question in questions]
+
+
+def test_after_a_question_that_cannot_be_embedded_the_next_one_is_answered(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(embedder: Embedder, text: str) -> np.ndarray:
+        raise ModelMissingError("The embedder is not there.", hint="Reinstall Mnemon.")
+
+    tell(memory, *TOLD)
+    with monkeypatch.context() as patched:
+        patched.setattr(Embedder, "embed_one", refuse)
+        with pytest.raises(ModelMissingError):
+            memory.recall("where do I live?")
+    assert memory.recall("where do I live?")
 
 
 def test_the_source_is_who_and_when(memory: Memory) -> None:

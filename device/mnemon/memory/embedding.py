@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ class Embedder:
 
     Args:
         folder: Holds ``model.onnx`` and ``tokenizer.json``; the one that comes with Mnemon by default.
-        threads: For one matrix product. Two are as fast as four on texts this short and leave the rest of the
-            machine to the chat model.
+        threads: So many batches of many texts at once. One text has one thread, which is as fast as two that do
+            not spin (1.9 and 2.0 ms for 18 tokens), and leaves the rest of the machine to whoever has work for it.
     """
 
     def __init__(self, folder: Path | None = None, *, threads: int = 2) -> None:
@@ -52,17 +53,29 @@ class Embedder:
         self._load()
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
         filled = [i for i, text in enumerate(texts) if text.strip()]
-        encoded = self._tokenizer.encode_batch([texts[i] for i in filled])
+        if len(filled) == 1:  # not worth waking the tokenizer's threads: 0.03 ms instead of 0.1
+            encoded = [self._tokenizer.encode(texts[filled[0]])]
+        else:
+            encoded = self._tokenizer.encode_batch([texts[i] for i in filled])
         # Like lengths together: a batch is padded to its longest text.
         order = sorted(range(len(filled)), key=lambda i: len(encoded[i].ids))
-        start = 0
+        batches, start = [], 0
         while start < len(order):
             end = start + 1
             while end < len(order) and len(encoded[order[end]].ids) * (end + 1 - start) <= _BATCH_TOKENS:
                 end += 1
-            batch = order[start:end]
-            vectors[[filled[i] for i in batch]] = self._run([encoded[i].ids for i in batch])
+            batches.append(order[start:end])
             start = end
+
+        def fill(batch: list[int]) -> None:
+            vectors[[filled[i] for i in batch]] = self._run([encoded[i].ids for i in batch])
+
+        if len(batches) < 2:
+            for batch in batches:
+                fill(batch)
+        else:
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="mnemon-embedding") as threads:
+                list(threads.map(fill, batches))
         return vectors
 
     def embed_one(self, text: str) -> np.ndarray:
@@ -96,11 +109,9 @@ class Embedder:
             from tokenizers import Tokenizer
 
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self._threads
+            options.intra_op_num_threads = 1
             options.inter_op_num_threads = 1
             options.log_severity_level = 3
-            # Threads that wait by spinning would take a core from the chat model between two questions.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             try:
                 self._tokenizer = Tokenizer.from_file(str(words))
                 session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -236,10 +236,9 @@ class Memory:
         self._after_forgetting.append(callback)
 
     def warm(self) -> None:
-        """Load embedder and index, so that the first question does not wait for them."""
-        self.embedder.embed_one("ready")
+        """Load embedder and index and look something up once, so that the first question does not wait for them."""
         self._passages.fill()
-        self._index.rows("message")
+        self._recall.find("ready", limit=1)
         self._index.keep()
 
     def stats(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from mnemon.memory.embedding import DIMENSIONS, Embedder
 from mnemon.memory.store import Store
+from mnemon.memory.vectors import dots
 from mnemon.words import sentences
 
 _MOST_SENTENCES = 8
@@ -77,6 +78,13 @@ class Passages:
         )
         return bool(self._store.tuples(growing, (_ANSWERS_LOOKED_AT,)))
 
+    def read_ahead(self, ids: np.ndarray) -> None:
+        """Have the keys of these messages decrypted into the file's cache: 8 µs a page, and three keys to a page."""
+        self._store.tuples(
+            "SELECT count(windows) FROM passages WHERE message_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids.tolist()),),
+        )
+
     def cosines(self, ids: np.ndarray, own: np.ndarray, meaning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each message the cosine of its best sentence, and that of it with what it replies to.
 
@@ -100,7 +108,7 @@ class Passages:
         counts = np.array([len(row[2]) // _ROW for row in found], np.int64)
         raw = np.frombuffer(b"".join(row[2] for row in found), np.uint8).reshape(-1, _ROW)
         scales = np.ascontiguousarray(raw[:, :4]).view(np.float32).ravel()
-        cosines = (raw[:, 4:].view(np.int8).astype(np.float32) @ meaning) * scales
+        cosines = dots(raw[:, 4:].view(np.int8).astype(np.float32), meaning) * scales
         of = np.repeat(at, counts)
         is_window = np.zeros(len(of), bool)
         is_window[(np.cumsum(counts) - counts)[np.array([row[1] for row in found]) == 1]] = True

@@ -121,8 +121,8 @@ def look_up(index: Index, kind: Kind, count: int, words: Iterable[str], *, relat
         exact.append(Word(positions, rarity) if len(positions) else None)
         found = []
         for other, share in related_words().of(word) if related else ():
-            where = index.postings(kind, other)
-            if where is not None and 0 < len(where) <= _RELATED_MOST:
+            where = index.postings(kind, other, most=_RELATED_MOST)
+            if where is not None and len(where):
                 own = math.log(1 + (count - len(where) + 0.5) / (len(where) + 0.5))
                 found.append(Word(where, share * min(rarity, own)))
         nearly.append(tuple(found))
@@ -182,13 +182,12 @@ def features(
     """
     around = _around(rows, places)
     before, after, two_before, two_after = around
-    near = cosine - np.float32(_UNRELATED)
     asked_before = _at(rows.ends_asking, before)
     found = np.empty((len(places), len(FEATURES)), np.float32)
     found[:, 0], found[:, 1] = keys
-    found[:, 2] = _at(near, before) * asked_before
-    found[:, 3] = _at(near, after)
-    found[:, 4] = _at(near, two_before) + _at(near, two_after)
+    found[:, 2] = _near(cosine, before) * asked_before
+    found[:, 3] = _near(cosine, after)
+    found[:, 4] = _near(cosine, two_before) + _near(cosine, two_after)
     found[:, 5] = words[places]
     found[:, 6] = _at(words, before) * asked_before
     found[:, 7] = _at(words, two_before) + _at(words, two_after)
@@ -261,6 +260,11 @@ def _around(rows: Rows, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The values at some places, 0 where there is none."""
     return np.asarray(np.where(places >= 0, values[places], values.dtype.type(0)))
+
+
+def _near(cosine: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """How much nearer than two unrelated sentences, 0 where there is none."""
+    return np.asarray(np.where(places >= 0, cosine[places] - np.float32(_UNRELATED), np.float32(0)))
 
 
 def _coverage(count: int, around: Sequence[np.ndarray], asked: Asked) -> np.ndarray:

@@ -3,12 +3,16 @@
 A search looks at every memory cheaply (cosine of its own vector, BM25 of the question's words) and takes a short
 list, with what was said before and after each; :mod:`mnemon.memory.ranking` then weighs the short list by all its
 keys. The facts taken from a message are keys of their own that lead to it.
+
+Two threads share a search: while one embeds the question (2 ms), the other looks its words up and reads ahead what
+they lead to; of many vectors each goes through half.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +26,7 @@ from mnemon.memory.ordering import tellings_first, without_repeats
 from mnemon.memory.phrasing import telling_words, without_words
 from mnemon.memory.ranking import Asked, Weights
 from mnemon.memory.records import Fact, Message, Recalled, Source
-from mnemon.memory.shortlist import best, local_day, short_list
+from mnemon.memory.shortlist import best, local_day, short_list, surely_on_it
 from mnemon.memory.times import AskedTime, Span, asked_time, bears
 from mnemon.words import plain_words
 
@@ -42,11 +46,21 @@ _SHORT_LIST, _LONGEST_LIST = 40, 120
 
 @dataclass(slots=True)
 class _Scored:
-    """Every row's cosine and share of the question's words, and the scores of the short list (-inf: not on it)."""
+    """Every row's cosine and share of the question's words, and the scores of those at ``places`` (ascending)."""
 
-    total: np.ndarray
+    places: np.ndarray
+    scores: np.ndarray
     cosine: np.ndarray
     overlap: np.ndarray
+
+    def first(self, count: int) -> np.ndarray:
+        """The places with the highest scores, the highest first."""
+        return np.asarray(self.places[best(self.scores, count)])
+
+    def score(self, place: int) -> float:
+        """The score of that place; -inf where it has none."""
+        at = int(np.searchsorted(self.places, place))
+        return float(self.scores[at]) if at < len(self.places) and self.places[at] == place else -math.inf
 
 
 class Recall:
@@ -76,6 +90,7 @@ class Recall:
         self._facts = facts
         self._passages = passages
         self.weights = weights or Weights()
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="mnemon-recall")
         # The speakers that each word of a name may mean, as far as they were read from the index.
         self._who: dict[str, set[int]] = {}
         self._speakers_read = 0
@@ -105,21 +120,20 @@ class Recall:
             return []
         with self._index.lock:
             messages, facts = self._index.rows("message"), self._index.rows("fact")
+            self._owner_speaks = bool((messages.role == OWNER).any())
+            question, time = self._with_time(messages, question, at)
+            meaning = self._meaning(question)
             allowed = messages.live.copy()
             if not everything:
                 allowed &= (messages.role != ASSISTANT) & ~((messages.role == OWNER) & messages.asks)
             if within is not None:
                 allowed &= messages.conversation == within
-            self._owner_speaks = bool((messages.role == OWNER).any())
-            question, time = self._with_time(messages, question, at)
-            meaning = self._meaning(question)
-            of_messages, of_facts = (
-                self._score_messages(messages, question, meaning, allowed, limit, time),
-                self._score_facts(facts, question, meaning, shown=within is None),
-            )
+            asked_of_facts = self._asked("fact", facts, question)
+            of_messages = self._score_messages(messages, question, meaning, allowed, limit, time)
+            of_facts = self._score_facts(facts, question, asked_of_facts, meaning.result(), shown=within is None)
             wanted = limit * 2 + 10 + len(exclude)
-            nearest = [int(id) for id in messages.ids[best(of_messages.total, wanted)]]
-            best_facts = [int(id) for id in facts.ids[best(of_facts.total, wanted)]]
+            nearest = messages.ids[of_messages.first(wanted)].tolist()
+            best_facts = facts.ids[of_facts.first(wanted)].tolist()
             found = self._messages.many(nearest)
             keys = {fact.id: fact for fact in self._facts_by_id(best_facts)}
             missing = {f.source_id for f in keys.values() if f.source_id is not None} - set(found)
@@ -151,7 +165,7 @@ class Recall:
             rows = self._index.rows("message")
             self._owner_speaks = bool((rows.role == OWNER).any())
             question, time = self._with_time(rows, question, at)
-            meaning = self._meaning(question)
+            meaning = self._meaning(question).result()
             cosine = rows.vectors.cosines(meaning)
             asked = self._asked("message", rows, question)
             words = ranking.squashed(ranking.lexical(rows, asked))
@@ -162,9 +176,9 @@ class Recall:
             messages = self._messages.many([int(id) for id in rows.ids[places]])
         return [messages[id].ref or messages[id].memory_id for id in rows.ids[places].tolist()], found
 
-    def _meaning(self, question: str) -> np.ndarray:
+    def _meaning(self, question: str) -> Future[np.ndarray]:
         """People seldom say their own names: with its name a question is near to turns that greet that person."""
-        return self._embedder.embed_one(without_words(question, self._named(question)))
+        return self._beside.submit(self._embedder.embed_one, without_words(question, self._named(question)))
 
     def _with_time(self, rows: Rows, question: str, at: datetime | None) -> tuple[str, AskedTime | None]:
         """What a question asks and what it says of time; an event it is seen from is taken out, and looked up."""
@@ -183,7 +197,7 @@ class Recall:
         """When an event was, by the message that surely speaks of it; one that names the day goes before others."""
         allowed = rows.live & (rows.role != ASSISTANT) & ~rows.asks
         scored = self._score_messages(rows, event, self._meaning(event), allowed, _EVENTS, None)
-        places = {int(rows.ids[place]): place for place in best(scored.total, _EVENTS)}
+        places = {int(rows.ids[place]): int(place) for place in scored.first(_EVENTS)}
         messages = self._messages.many(list(places))
         taken = self._facts.of_messages(messages)
         begun = begins(event)
@@ -194,7 +208,7 @@ class Recall:
             began = words and any(f.subject == "user" and f.attribute in begun for f in taken.get(id, ()))
             if began or scored.cosine[place] >= (_SURE_WITH_WORDS if words else _SURE):
                 days = day_of(message.text, said_on)
-                sure.append((began, days != (said_on, said_on), float(scored.total[place]), days))
+                sure.append((began, days != (said_on, said_on), scored.score(place), days))
         near = [one for one in sure if one[2] > max(each[2] for each in sure) - _AS_GOOD]
         return max(near, default=(False, False, 0.0, None), key=lambda one: one[:3])[3]
 
@@ -202,22 +216,22 @@ class Recall:
         self,
         rows: Rows,
         question: str,
-        meaning: np.ndarray,
+        coming: Future[np.ndarray],
         allowed: np.ndarray,
         limit: int,
         time: AskedTime | None,
     ) -> _Scored:
-        cosine = rows.vectors.cosines(meaning)
         asked = self._asked("message", rows, question)
         overlap = ranking.overlap(len(rows), asked)
         words = ranking.squashed(ranking.lexical(rows, asked))
         count = min(max(_SHORT_LIST, limit * 3), _LONGEST_LIST)
+        self._passages.read_ahead(rows.ids[surely_on_it(rows, words, allowed, count)])
+        meaning = coming.result()
+        cosine = rows.vectors.cosines(meaning, self._beside)
         of_owner = not self._named(question)
         places = short_list(rows, cosine, words, allowed, count, time, of_owner=of_owner)
         found = self._features(rows, places, question, meaning, cosine=cosine, words=words, asked=asked, time=time)
-        total = np.full(len(rows), -np.inf, np.float32)
-        total[places] = ranking.score(found, self._weights(question, time))
-        return _Scored(total, cosine, overlap)
+        return _Scored(places, ranking.score(found, self._weights(question, time)), cosine, overlap)
 
     def _features(
         self,
@@ -250,17 +264,16 @@ class Recall:
             [bears(time, each.text, local_day(each.said_at)) if each else 0.0 for each in said], np.float32
         )
 
-    def _score_facts(self, rows: Rows, question: str, meaning: np.ndarray, *, shown: bool) -> _Scored:
+    def _score_facts(self, rows: Rows, question: str, asked: Asked, meaning: np.ndarray, *, shown: bool) -> _Scored:
         """Facts stand alone. Those of other conversations still count for the messages they were taken from."""
-        cosine = rows.vectors.cosines(meaning)
-        asked = self._asked("fact", rows, question)
+        cosine = rows.vectors.cosines(meaning, self._beside)
         overlap = ranking.overlap(len(rows), asked)
         weights = self._weights(question, None)
-        total = (weights.sentence + weights.window) * cosine + weights.coverage * overlap
+        places = np.flatnonzero(rows.live) if shown else np.zeros(0, np.int64)
+        scores = (weights.sentence + weights.window) * cosine[places] + weights.coverage * overlap[places]
         if not self._named(question):
-            total += np.float32(weights.speaker)
-        np.copyto(total, -np.inf, where=~rows.live | (not shown))
-        return _Scored(total, cosine, overlap)
+            scores += np.float32(weights.speaker)
+        return _Scored(places, scores, cosine, overlap)
 
     def _weights(self, question: str, time: AskedTime | None) -> Weights:
         return ranking.for_question(
@@ -316,7 +329,7 @@ class Recall:
         fact_scored: _Scored,
     ) -> Recalled:
         place = rows.position(message.id)
-        score = float(scored.total[place]) if place >= 0 else -math.inf
+        score = scored.score(place)
         cosine = float(scored.cosine[place]) if place >= 0 else 0.0
         overlap = float(scored.overlap[place]) if place >= 0 else 0.0
         meant: tuple[float, bool] | None = (
@@ -325,7 +338,7 @@ class Recall:
         for fact in facts:
             key = fact_rows.position(fact.id)
             if key >= 0:
-                score = max(score, float(fact_scored.total[key]))
+                score = max(score, fact_scored.score(key))
                 cosine = max(cosine, float(fact_scored.cosine[key]))
                 holds = _holds(fact, moment)
                 meant = max(meant or (-1.0, holds), (float(fact_scored.cosine[key]), holds))
@@ -344,7 +357,7 @@ class Recall:
 
     def _fact(self, fact: Fact, moment: datetime, place: int, scored: _Scored) -> Recalled:
         valid = _holds(fact, moment)
-        score = float(scored.total[place]) if place >= 0 else -math.inf
+        score = scored.score(place)
         return Recalled(
             id=fact.memory_id,
             kind="fact",
