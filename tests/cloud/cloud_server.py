@@ -220,7 +220,7 @@ def settings_with(**values: dict[str, Any]) -> Settings:
 
 
 @asynccontextmanager
-async def serving(folder: Path, engine: Any = None, **values: Any) -> AsyncIterator[Running]:
+async def serving(folder: Path, engine: Any = None, /, **values: Any) -> AsyncIterator[Running]:
     """A running server; its devices' channels are closed with it."""
     home = Home(folder / "cloud")
     if not home.identity_key.exists():

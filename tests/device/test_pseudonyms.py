@@ -66,7 +66,7 @@ def test_whatever_is_found_comes_back(text: str, places: list[tuple[int, int, st
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text("[]\\_ *`PERSONperson12Ab\n", max_size=60), st.lists(st.integers(0, 5), max_size=40))
+@given(st.text("[]\\_ *`'’PERSONperson12Ab\n", max_size=60), st.lists(st.integers(0, 5), max_size=40))
 def test_a_stream_is_restored_as_the_whole_is(answer: str, sizes: list[int]) -> None:
     restorer = Restorer({"[PERSON_1]": "Ines", "[PERSON_1B]": "INES", "[PERSON_2]": "Bo"})
     assert "".join(restorer.stream(cut(answer, sizes))) == restorer.restore(answer)
@@ -82,6 +82,17 @@ def test_every_spelling_of_a_placeholder_is_read(written: str) -> None:
     for answer in (f"Ask **{written}** today", f"_{written}_", f"{written}'s", f"({written})"):
         assert restorer.restore(answer) == answer.replace(written, "Ines")
         assert "".join(restorer.stream(answer)) == answer.replace(written, "Ines")
+
+
+@pytest.mark.parametrize(
+    "written", ["[PERSON_1's]", "[Person 1’s]", r"\[PERSON\_1's\]", "[**PERSON_1's**]", "[person_1's ]"]
+)
+def test_a_possessive_inside_the_brackets_stays_one(written: str) -> None:
+    restorer = Restorer({"[PERSON_1]": "Ines"})
+    own = "Ines’s" if "’" in written else "Ines's"
+    answer = f"Ask **{written}** sister"
+    for restored in (restorer.restore(answer), "".join(restorer.stream(answer))):
+        assert restored == f"Ask **{own}** sister"
 
 
 @pytest.mark.parametrize("written", ["person 1", "PERSON_12", "PERSON_1x", "[PERSON_3]", "XPERSON_1", "[person]"])

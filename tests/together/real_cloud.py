@@ -49,17 +49,25 @@ class RealCloud:
 
 
 @contextmanager
-def real_cloud(folder: Path, engine: Any = None, **settings: Any) -> Iterator[RealCloud]:
-    """A server; the same folder gives the same server again, with the same devices."""
+def real_cloud(folder: Path, engine: Any = None, /, **settings: Any) -> Iterator[RealCloud]:
+    """A server; the same folder gives the same server again, with the same devices.
+
+    Args:
+        engine: What answers, or what starts it in the server's loop.
+    """
     started, over = threading.Event(), asyncio.Event()
     found: list[RealCloud] = []
     failed: list[BaseException] = []
 
     async def serve() -> None:
-        async with serving(folder, engine or ScriptedEngine(), **settings) as running:
-            found.append(RealCloud(running, asyncio.get_running_loop()))
-            started.set()
-            await over.wait()
+        answering = await engine() if callable(engine) else engine or ScriptedEngine()
+        try:
+            async with serving(folder, answering, **settings) as running:
+                found.append(RealCloud(running, asyncio.get_running_loop()))
+                started.set()
+                await over.wait()
+        finally:
+            await answering.close()
 
     def run() -> None:
         try:

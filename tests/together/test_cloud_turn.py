@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -103,6 +103,59 @@ def test_a_hard_question_goes_out_without_names_and_comes_back_with_them(mnemon:
     assert "stand for names" in cloud.engine.asked[0][0][1]
     assert mnemon.wait(10)
     assert mnemon.cloud._in_safety == []  # the server was told that it need not keep it
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("Dear **[Per", "son", " 1]**'", "s boss at [org-1"), "Dear **Ines Ferrer**'s boss at [org-1"),
+        (("`PERSON", "_1` and [ORG", "_1's", "] ship"), "`Ines Ferrer` and Halden Marine's ship"),
+        (("Dear Sir, ", "nobody is named here."), "Dear Sir, nobody is named here."),
+        (("Dear [PERSON_7] of [CITY", "], [PERSON_", "1"), "Dear [PERSON_7] of [CITY], [Ines Ferrer"),
+    ],
+    ids=["other spellings", "bare and possessive", "dropped", "made up and cut off"],
+)
+def test_whatever_a_model_makes_of_the_placeholders(
+    mnemon: Assistant, cloud: RealCloud, words: tuple[str, ...], shown: str
+) -> None:
+    cloud.engine.words = words
+    said = say(mnemon, HARD)
+    assert said.words == said.answer.text == shown
+    assert mnemon.memory.messages.get(said.answer.answer_id).status == "complete"
+    assert cloud.seen == [TAKEN_OUT]
+
+
+def test_a_real_model_may_drop_placeholders_and_nothing_breaks(own_home: Path, tmp_path: Path) -> None:
+    """The built-in model, which is small, behind the real server: its words come, with what it kept restored."""
+    from mnemon_cloud.answers.engines.llama_cpp import LlamaCppEngine
+    from mnemon_cloud.settings import EngineSettings
+
+    def started() -> Coroutine[Any, Any, LlamaCppEngine]:
+        return LlamaCppEngine.start(EngineSettings(parallel=1, window=512, threads=1))
+
+    with real_cloud(tmp_path, started, engine={"temperature": 0.0}) as cloud, assistant(own_home) as mnemon:
+        enrolled(mnemon.memory.store, cloud)
+        for question in ("My sister is Ines Ferrer. What is my sister called?", HARD):
+            said = say(mnemon, question, "cloud")
+            assert said.asked
+            assert "[PERSON_1]" in said.asked[0].whole.text
+            assert said.answer.route == "cloud"
+            assert said.words == said.answer.text
+            assert said.words.strip()
+            assert "PERSON_1]" not in said.words
+            assert mnemon.memory.messages.get(said.answer.answer_id).status == "complete"
+
+
+def test_the_model_is_told_to_keep_the_placeholders_where_there_are_some(mnemon: Assistant, cloud: RealCloud) -> None:
+    from mnemon.sync.parcel import INSTRUCTION
+
+    say(mnemon, HARD)
+    say(mnemon, "Explain in detail how a heat pump works, step by step.", "cloud")
+    with_names, without = cloud.engine.asked
+    assert with_names[0] == ("system", INSTRUCTION)
+    assert "[PERSON_1]" in INSTRUCTION
+    assert "just as they are" in INSTRUCTION
+    assert [role for role, _ in without] == ["user"]
 
 
 def test_what_nobody_allowed_does_not_leave(mnemon: Assistant, cloud: RealCloud) -> None:

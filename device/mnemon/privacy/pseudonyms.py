@@ -4,9 +4,9 @@
 "Annas") is ``[PERSON_1B]``, so that what comes back is exactly what was written, and the model still sees that it is
 the same person.
 
-The bigger model may write ``[Person 1]``, ``**PERSON_1**`` or ``\\[PERSON\\_1\\]``: all of them are read. What looks
-like a placeholder in the owner's own words is itself replaced (``[TEXT_1]``), so that nothing is ever put back that
-was not taken out.
+The bigger model may write ``[Person 1]``, ``**PERSON_1**``, ``[PERSON_1's]`` or ``\\[PERSON\\_1\\]``: all of them are
+read. Where it leaves one out, its answer does without that name. What looks like a placeholder in the owner's own
+words is itself replaced (``[TEXT_1]``), so that nothing is ever put back that was not taken out.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ _NAME = r"[A-Za-z]{2,8}"
 _NUMBER = r"[0-9]{1,6}[A-Za-z]{0,2}"
 _MARKS = r"[ \t*`]{0,3}"
 _JOINT = r"(?:\\?_|[ \t-]){0,2}"
+_OWN = r"['’]s"
 _PLACEHOLDER = re.compile(
-    rf"\\\[{_MARKS}(?P<k1>{_NAME}){_JOINT}(?P<n1>{_NUMBER}){_MARKS}\\\]"
-    rf"|\[{_MARKS}(?P<k2>{_NAME}){_JOINT}(?P<n2>{_NUMBER}){_MARKS}\]"
+    rf"\\\[{_MARKS}(?P<k1>{_NAME}){_JOINT}(?P<n1>{_NUMBER})(?P<s1>{_OWN})?{_MARKS}\\\]"
+    rf"|\[{_MARKS}(?P<k2>{_NAME}){_JOINT}(?P<n2>{_NUMBER})(?P<s2>{_OWN})?{_MARKS}\]"
     rf"|(?<![^\W_])(?P<k3>{_NAME})\\?_(?P<n3>{_NUMBER})(?![^\W_])"
 )
 # What may still become one of these when more arrives; each step may be where the text ends for now.
 _MARKS_, _JOINT_ = r"[ \t*`]*", r"[\\_ \t-]*"
 _BEGUN = re.compile(
-    rf"(?:\\?\[{_MARKS_}[A-Za-z]*{_JOINT_}[0-9]*[A-Za-z]*{_MARKS_}\\?|\\"
+    rf"(?:\\?\[{_MARKS_}[A-Za-z]*{_JOINT_}[0-9]*[A-Za-z]*(?:['’]s?)?{_MARKS_}\\?|\\"
     rf"|(?<![^\W_])[A-Za-z]{{1,8}}(?:\\?_?|\\?_[0-9]{{1,6}}[A-Za-z]{{0,2}}))\Z"
 )
 _LONGEST = 40
@@ -130,7 +131,8 @@ class Restorer:
         return begun.start() if begun else len(text)
 
     def _value(self, match: re.Match[str]) -> str:
-        return self.meanings.get(_read(match), match[0])
+        value = self.meanings.get(_read(match))
+        return match[0] if value is None else value + (match["s1"] or match["s2"] or "")
 
 
 def meant(meanings: Mapping[str, str], text: str) -> dict[str, str]:
