@@ -60,7 +60,7 @@ class LimitSettings:
     tokens_per_day: int = 200_000
     """Tokens a device may use a day (UTC), questions and answers together; 0 means no limit."""
     answers_per_device: int = 2
-    """Answers one device may have running or waiting at a time."""
+    """Answers one device may have running or waiting at a time, in each process: see docs/scale.md."""
     queue: int = 32
     """Questions that may wait for a free place in the engine."""
     answer_tokens: int = 2048

@@ -12,6 +12,7 @@ import pytest
 from cloud_server import (
     HANG_SECONDS,
     ScriptedEngine,
+    TestDevice,
     channel_to,
     question,
     retry_seconds,
@@ -211,6 +212,31 @@ async def test_a_full_queue_and_a_busy_device_are_told_when_to_come_back(tmp_pat
         engine.halt_at = 0
         answering.cancel()
         assert await waiting == "w w "
+
+
+async def test_answers_of_a_device_are_counted_in_each_process_and_tokens_in_all(tmp_path: Path) -> None:
+    """As docs/scale.md has it: two servers on one state, as two workers are."""
+    limits = {"answers_per_device": 1, "tokens_per_day": 120, "answer_tokens": 50}
+    engines = [ScriptedEngine(words=("w ",) * 50, halt_at=1) for _ in range(2)]
+    async with (
+        serving(tmp_path, engines[0], limits=limits) as one,
+        serving(tmp_path, engines[1], limits=limits) as two,
+    ):
+        device = await one.device()
+        same = TestDevice(device.invite, two.server.port, device.key, device.id)
+        two.devices.append(same)
+        calls = [device.ask(), same.ask()]
+        for call in calls:
+            await call.read()
+        for again, running in ((device, one), (same, two)):
+            assert (await status_of(again.ask())).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert running.refusals("device-busy") == 1
+        calls[0].cancel()
+        await wait_until(lambda: one.server.answers.admission.running == 0)
+        engines[0].go.set()
+        assert await text_of(device.ask()) == "w " * 50  # of 120: 5 cancelled, 55 now, 55 the other
+        assert (await status_of(device.ask())).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert one.refusals("quota") == 1
 
 
 async def test_who_leaves_the_queue_takes_no_place(tmp_path: Path) -> None:
