@@ -189,7 +189,7 @@ def test_the_same_question_again_gets_the_same_answer_until_it_is_discarded(
 
 
 def test_stopping_reaches_the_engine(client: CloudClient, cloud: RealCloud) -> None:
-    cloud.engine.words, cloud.engine.pause = ("word ",) * 500, 0.01
+    cloud.engine.words, cloud.engine.halt_at = ("word ",) * 500, 9
     said = ""
     with client.ask(Request("Go on.")) as answer:
         for text in answer:
@@ -244,7 +244,7 @@ def test_a_server_that_leaves_the_line_open_after_the_end_is_left(
 def test_limits_are_told_with_the_time_to_wait(
     tmp_path: Path, store: Store, settings: dict[str, Any], kind: type[errors.CloudError], words: str
 ) -> None:
-    with real_cloud(tmp_path, ScriptedEngine(words=("word ",) * 500, pause=0.01), **settings) as cloud:
+    with real_cloud(tmp_path, ScriptedEngine(words=("word ",) * 500, halt_at=9), **settings) as cloud:
         client = CloudClient(enrolled(store, cloud), wait=lambda _event, _seconds: None)
         other = client.ask(Request("Another."))
         words_of_other = iter(other)

@@ -236,7 +236,7 @@ with Memory.open(home, settings.memory) as memory:
 def test_killed_while_the_answer_comes_it_is_sent_again_and_answered_once(
     memory: Memory, home: Home, tmp_path: Path
 ) -> None:
-    engine = ScriptedEngine(words=("[PERSON_1] ", "is ", "well."), pause=0.4)
+    engine = ScriptedEngine(words=("[PERSON_1] ", "is ", "well."), halt_at=3)
     with real_cloud(tmp_path, engine) as cloud:
         enrolled(memory.store, cloud)
         question = waiting(memory)
@@ -246,7 +246,7 @@ def test_killed_while_the_answer_comes_it_is_sent_again_and_answered_once(
             sender.wait(30)
         assert [entry.state for entry in Outbox(memory.store).entries()] == ["sending"]
         assert answers(memory, question) == []
-        engine.pause = 0.0
+        engine.halt_at = 0
         done = deliver(memory, SETTINGS, home)
         assert done is not None
         assert done.answered == 1
