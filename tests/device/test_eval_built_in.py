@@ -297,6 +297,8 @@ def test_a_profile_adds_nothing_and_leaves_nothing_out() -> None:
         ("Good morning! And then", "length", False, False),
         ("Good good good", "repeat", False, True),
         ("I hope you slept well. I hope you slept well.", "end", False, False),
+        ("Thanks. And thanks again, thanks!", "end", False, False),
+        ("Tell me what to forget and I'll forget it.", "end", True, False),
         ("so it is and so it is and so it is and so it is and so", "end", False, True),
     ],
 )

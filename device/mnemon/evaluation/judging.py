@@ -161,14 +161,15 @@ def holds(text: str, wanted: str) -> bool:
 def repeats_itself(text: str) -> bool:
     """Whether a part of ``text``, between its commas and full stops, says nothing but what an earlier one said.
 
-    A part of a single meaningful word ("Thanks.") repeats only one that is the same.
+    A part of a single meaningful word ("Thanks.") repeats only one that is the same, word for word: not so "Tell me
+    what to forget and I'll forget it."
     """
-    said: list[set[str]] = []
+    said: list[tuple[set[str], list[str]]] = []
     for part in _PARTS.split(text):
-        stems = set(words.content_words(part))
-        if stems and any(stems == earlier or (len(stems) > 1 and stems < earlier) for earlier in said):
+        stems, whole = set(words.content_words(part)), words.words(part.lower())
+        if any(stems <= earlier if len(stems) > 1 else stems and whole == exactly for earlier, exactly in said):
             return True
-        said.append(stems)
+        said.append((stems, whole))
     return False
 
 
