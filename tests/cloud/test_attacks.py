@@ -207,7 +207,6 @@ def attacked(target: Target, batches: int) -> Counter[tuple[str, grpc.StatusCode
 
     @settings(
         max_examples=batches,
-        deadline=None,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )

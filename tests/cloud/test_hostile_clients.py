@@ -183,7 +183,7 @@ async def test_tls_is_the_only_way_in(running: Running) -> None:
         await channel.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=400))
 def test_no_bytes_are_an_authorization(raw: bytes) -> None:
     with pytest.raises(WireError):  # right sizes by chance: once in 2^700

@@ -153,7 +153,7 @@ def test_a_doubt_goes_with_a_forgotten_fact(life: Life) -> None:
     assert life.memory.doubts.open() == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(ages=st.lists(st.integers(0, 2000), min_size=1, max_size=6), later=st.integers(1, 1000))
 def test_strength_falls_with_time_and_rises_with_every_use(ages: list[int], later: int) -> None:
     with Memory.temporary(now=lambda: DAY) as memory:

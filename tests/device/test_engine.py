@@ -90,7 +90,7 @@ def test_an_architecture_nobody_knows(tmp_path, capfd):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_damaged_header_is_told_not_crashed_on(tmp_path_factory, data):
     good = BUILT_IN.read_bytes()[:4096]
     at = data.draw(st.integers(0, 4000))

@@ -277,7 +277,7 @@ def test_made_up_memories_are_the_same_every_time() -> None:
     assert sizes.questions(3) == sizes.questions(5)[:3]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.text(max_size=20), min_size=1, max_size=9, unique=True),
     st.lists(st.floats(0, 1e6), min_size=1, max_size=8),

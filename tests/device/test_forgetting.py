@@ -382,6 +382,4 @@ class MemoryMachine(RuleBasedStateMachine):
 
 
 TestMemory = MemoryMachine.TestCase
-TestMemory.settings = settings(
-    max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestMemory.settings = settings(max_examples=12, stateful_step_count=14, suppress_health_check=list(HealthCheck))

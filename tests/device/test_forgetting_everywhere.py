@@ -203,7 +203,7 @@ TEXTS = st.one_of(
 ).filter(str.strip)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=8),
     chosen=st.sets(st.integers(0, 7)),

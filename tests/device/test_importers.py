@@ -223,7 +223,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(_json, min_size=1, max_size=5), size=st.integers(1, 40), indent=st.sampled_from([None, 1]))
 def test_an_array_is_read_the_same_in_pieces_of_any_size(
     tmp_path: Path, values: list[Any], size: int, indent: int | None
@@ -237,7 +237,7 @@ def test_an_array_is_read_the_same_in_pieces_of_any_size(
     assert list(reading._values(pieces, tmp_path, reading.Source(iter(()), sealed=False))) == values
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(["a", "b", "c", "root", "x"]),

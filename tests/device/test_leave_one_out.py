@@ -10,7 +10,7 @@ from mnemon.evaluation.leave_one_out import _Weighed, fit
 from mnemon.memory.ranking import FEATURES
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_the_parts_that_decide_get_the_weight(seed: int) -> None:
     chance = np.random.default_rng(seed)

@@ -34,7 +34,7 @@ def cut(text: str, sizes: list[int]) -> list[str]:
     return [*chunks, text[at:]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(LETTERS, max_size=60), VALUES, st.lists(st.integers(0, 9), max_size=30))
 def test_no_private_value_is_left_and_all_come_back(text: str, values: list[str], sizes: list[int]) -> None:
     planted = text + " " + " ".join(values)
@@ -55,7 +55,7 @@ def test_no_private_value_is_left_and_all_come_back(text: str, values: list[str]
     assert "".join(restorer.stream(cut(outgoing, sizes))) == planted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(LETTERS, max_size=50), st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9), KINDS), max_size=6))
 def test_whatever_is_found_comes_back(text: str, places: list[tuple[int, int, str]]) -> None:
     found = [Finding(a, min(a + n, len(text)), kind, text[a : a + n]) for a, n, kind in places if a < len(text)]
@@ -65,7 +65,7 @@ def test_whatever_is_found_comes_back(text: str, places: list[tuple[int, int, st
     assert all(finding.value not in placeholder or len(finding.value) < 8 for finding, placeholder in used)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("[]\\_ *`'’PERSONperson12Ab\n", max_size=60), st.lists(st.integers(0, 5), max_size=40))
 def test_a_stream_is_restored_as_the_whole_is(answer: str, sizes: list[int]) -> None:
     restorer = Restorer({"[PERSON_1]": "Ines", "[PERSON_1B]": "INES", "[PERSON_2]": "Bo"})

@@ -136,7 +136,7 @@ def test_what_is_learned_is_only_in_the_encrypted_file(tmp_path: Path) -> None:
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and blob in file.read_bytes()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=300))
 def test_any_text_is_decided(memory: Memory, text: str) -> None:
     embedding = shipped().weights[0, :384]

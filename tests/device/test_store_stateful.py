@@ -211,11 +211,11 @@ CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 
 def test_remembering_is_what_dictionaries_do() -> None:
-    few = settings(max_examples=6, stateful_step_count=12, deadline=None, suppress_health_check=CHECKS)
+    few = settings(max_examples=6, stateful_step_count=12, suppress_health_check=CHECKS)
     run_state_machine_as_test(Remembering, settings=few)
 
 
 @pytest.mark.slow
 def test_remembering_is_what_dictionaries_do_for_long() -> None:
-    many = settings(max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS)
+    many = settings(max_examples=150, stateful_step_count=40, suppress_health_check=CHECKS)
     run_state_machine_as_test(Remembering, settings=many)

@@ -191,7 +191,7 @@ def test_text_from_people_stays_text(name):
     model = vocabulary(name)
 
     @given(MESSAGES)
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @example("".join(HOSTILE))
     @example("\n".join(HOSTILE))
     def check(text):

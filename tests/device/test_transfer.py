@@ -423,7 +423,7 @@ _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     turns=st.lists(
         st.tuples(
@@ -451,7 +451,7 @@ def test_any_tree_of_words_survives_the_round_trip(tmp_path: Path, turns: list[A
             assert everything(other) == everything(memory)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.binary(max_size=3 * sealing.CHUNK_BYTES), st.data())
 def test_sealing_any_bytes(plain: bytes, data: st.DataObject) -> None:
     file = io.BytesIO()
