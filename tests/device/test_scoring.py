@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 import threading
 
 import numpy as np
@@ -274,6 +276,45 @@ def test_a_turn_that_takes_the_cells_in_the_middle(model, monkeypatch):
             assert np.allclose(a, b, atol=CLOSE)
     assert model._prompts.cells == 0
     assert len(model._prompts._for_prompts) + len(model._prompts._for_branches) == len(model._prompts._lent)
+
+
+def test_cells_are_counted_as_they_are_taken(monkeypatch):
+    """Prompts that begin alike come, wait on disk, come back and go in any order: which share their cells is known."""
+    begins = ChatMessage("system", "You are Mnemon, a small assistant on the owner's own device. " * 3)
+    dice = random.Random(4)
+    examples = [
+        ([begins, ChatMessage("user", f"{name} " * dice.randrange(1, 30))], f"I like {name}.")
+        for name in map(str, range(40))
+    ]
+    cells: dict[int, list[object]] = {}
+    with (
+        LocalModel.load(real_models.built_in(), dataclasses.replace(real_models.ONE_THREAD, context=512)) as model,
+        model.scorer(examples) as made,
+        model.scorer(examples) as another,
+    ):
+        engine = model._engine
+
+        def after(name, note):
+            whole = getattr(engine, name)
+
+            def call(sequence, *rest, **named):
+                result = whole(sequence, *rest, **named)
+                note(sequence, *rest)
+                return result
+
+            monkeypatch.setattr(engine, name, call)
+
+        def more(sequence, tokens):
+            cells.setdefault(sequence, []).extend(object() for _ in tokens)
+
+        after("enter", more)
+        after("_decode", more)
+        after("drop", lambda sequence: cells.pop(sequence, None))
+        after("copy", lambda source, target, length: cells.update({target: cells[source][:length]}))
+        after("restore", lambda sequence, _, tokens: more(sequence, tokens))
+        for known in range(6, 40):
+            dice.choice((made, another)).scores((), which=dice.sample(range(known), 6))
+            assert len({id(cell) for several in cells.values() for cell in several}) <= model._prompts.cells
 
 
 def test_saved_conversations_make_room_but_not_the_last(tmp_path):

@@ -245,12 +245,17 @@ class KeptPrompts:
         prompt.sequence = -1
 
     def _bring(self, prompt: Prompt, epoch: int) -> Steps:
-        """From disk, or decoded by the base model; what it shares with another is copied and takes no cells."""
+        """From disk, or decoded by the base model; what it shares with another is copied and takes no cells.
+
+        Not with one from disk: two of these hold the same beginning twice, and copies of both would do so, too, when
+        they have gone, while :func:`cells_of` counts it once.
+        """
         engine, sequence = self._engine, self._for_prompts.pop()
         try:
             prompt.restored = self._restore(prompt, sequence)
             if not prompt.restored:
-                shared = max(self._held, key=lambda held: common_length(held.tokens, prompt.tokens), default=None)
+                decoded = [held for held in self._held if not held.restored]
+                shared = max(decoded, key=lambda held: common_length(held.tokens, prompt.tokens), default=None)
                 if shared is not None:
                     engine.copy(shared.sequence, sequence, common_length(shared.tokens, prompt.tokens))
                 while (done := len(engine.tokens(sequence))) < len(prompt.tokens):
