@@ -279,7 +279,7 @@ def test_a_turn_that_takes_the_cells_in_the_middle(model, monkeypatch):
 
 
 def test_cells_are_counted_as_they_are_taken(monkeypatch):
-    """Prompts that begin alike come, wait on disk, come back and go in any order: which share their cells is known."""
+    """Prompts that begin alike come, wait on disk, come back and go: which share their cells is known."""
     begins = ChatMessage("system", "You are Mnemon, a small assistant on the owner's own device. " * 3)
     dice = random.Random(4)
     examples = [
