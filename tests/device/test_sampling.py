@@ -79,8 +79,16 @@ def test_contenders_are_not_looked_for_where_that_saves_nothing():
     assert contenders(logits, 5) is None, "all the same: nobody is left out"
 
 
-def test_a_repeat_penalty_changes_a_greedy_answer(engine):
-    assert draw(engine, Sampling(), 60) != draw(engine, Sampling(repeat_penalty=1.8), 60)
+def test_a_repeat_penalty_leaves_what_was_said(engine):
+    draw(engine, Sampling(), 1)
+    chosen = {}
+    for penalty in (1.0, 100.0):
+        with Sampler(engine, Sampling(repeat_penalty=penalty)) as sampler:
+            chosen[penalty] = [sampler.choose()[0] for _ in range(3)]  # three times from the same logits
+    likeliest = int(engine.logits().argmax())
+    assert chosen[1.0] == [likeliest] * 3
+    assert chosen[100.0][0] == likeliest
+    assert len(set(chosen[100.0])) == 3
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.2])
