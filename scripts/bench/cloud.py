@@ -254,12 +254,12 @@ async def batching(folder: Path, threads: int) -> list[dict[str, Any]]:
     from mnemon_cloud.settings import EngineSettings
 
     path = folder / "model.gguf"
-    make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path)
+    make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path, kind="q4_0")
     settings = EngineSettings(model=str(path), parallel=8, window=512, threads=threads)
     engine = await LlamaCppEngine.start(settings)
     engine._vocabulary.ends = lambda _token: False  # type: ignore[method-assign]  # of the length asked for
     prompt = await engine.prepare([("user", "How far is the moon from the earth, and why does it not fall down?")])
-    wishes = Sampling(48, 0.8, 1)
+    wishes = Sampling(128, 0.8, 1)
 
     async def answer(number: int) -> int:
         async with aclosing(engine.answer(prompt, replace(wishes, seed=number))) as pieces:

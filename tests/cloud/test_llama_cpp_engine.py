@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cloud_server import HANG_SECONDS
@@ -54,6 +55,30 @@ async def test_answers_together_are_the_answers_alone(engine: LlamaCppEngine) ->
     assert sum(a == t for a, t in zip(alone, together, strict=True)) >= len(QUESTIONS) - 1
     assert [text[:8] for text, _, _ in together] == [text[:8] for text, _, _ in alone]
     await settled(engine)
+
+
+async def test_a_batch_holds_its_sequences_in_order(engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama.cpp computes sequences of consecutive numbers together, and others one after the other."""
+    batches: list[list[int]] = []
+    begin, add = engine._context.begin, engine._context.add
+
+    def begun() -> None:
+        batches.append([])
+        begin()
+
+    def added(sequence: int, *rest: Any, **named: Any) -> int:
+        batches[-1].append(sequence)
+        return add(sequence, *rest, **named)
+
+    monkeypatch.setattr(engine._context, "begin", begun)
+    monkeypatch.setattr(engine._context, "add", added)
+    for _ in range(3):  # in places that were left in another order than they were taken
+        await asyncio.gather(*(said(engine, text, replace(GREEDY, max_tokens=12)) for text in QUESTIONS))
+        await settled(engine)
+    together = [one for one in batches if len(one) > 1 and len(set(one)) == len(one)]
+    assert len(together) > 6
+    assert all(one == sorted(one) for one in together)
+    assert any(one == list(range(SETTINGS.parallel)) for one in together)
 
 
 async def test_the_length_is_kept_and_the_end_is_told(engine: LlamaCppEngine) -> None:
