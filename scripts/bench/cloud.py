@@ -249,12 +249,16 @@ async def cancel(folder: Path) -> list[dict[str, Any]]:
 
 
 async def batching(folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Tokens a second of eight answers at once against one at a time, in turns on one engine."""
+    """Eight answers at once against one at a time, with weights of four and of eight bits."""
+    return [one for kind in ("q4_0", "q8_0") for one in await batched(folder / f"{kind}.gguf", kind, threads)]
+
+
+async def batched(path: Path, kind: str, threads: int) -> list[dict[str, Any]]:
+    """Tokens a second of answers of 128 tokens, in turns on one engine."""
     from mnemon_cloud.answers.engines.llama_cpp import LlamaCppEngine
     from mnemon_cloud.settings import EngineSettings
 
-    path = folder / "model.gguf"
-    make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path, kind="q4_0")
+    make_random_model.write(make_random_model.SHAPES["qwen2-0.5b"], path, kind=kind)
     settings = EngineSettings(model=str(path), parallel=8, window=512, threads=threads)
     engine = await LlamaCppEngine.start(settings)
     engine._vocabulary.ends = lambda _token: False  # type: ignore[method-assign]  # of the length asked for
@@ -277,11 +281,11 @@ async def batching(folder: Path, threads: int) -> list[dict[str, Any]]:
         print(f"  one {rates['one'][-1]:.1f}, eight {rates['eight'][-1]:.1f} tokens/s", file=sys.stderr)
     await engine.close()
     ratio = statistics.median(eight / one for one, eight in zip(rates["one"], rates["eight"], strict=True))
-    what = "cloud, llama_cpp, 8 answers at once"
+    what = f"cloud, llama_cpp, {kind}, 8 answers at once"
     return [
         row(f"{what} against 1", ratio, "x", f">= {BATCHING:g}", ok=ratio >= BATCHING),
         row(what, max(rates["eight"]), "tokens/s"),
-        row("cloud, llama_cpp, 1 at a time", max(rates["one"]), "tokens/s"),
+        row(f"cloud, llama_cpp, {kind}, 1 at a time", max(rates["one"]), "tokens/s"),
     ]
 
 

@@ -217,7 +217,11 @@ async def test_leaving_an_answer_closes_its_line() -> None:
         task = asyncio.create_task(said(engine, replace(GREEDY, max_tokens=900)))  # and by cancelling who waits
         await wait_until(lambda: len(server.lines) == 2)
         task.cancel()
-        await wait_until(lambda: server.lines == [True, True])
+        await wait_until(lambda: server.lines[1])
+        assert server.lines == [True, True]
+        assert len(server.bodies) == 2
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 async def test_a_server_that_does_not_know_when_to_stop_is_stopped() -> None:

@@ -164,7 +164,10 @@ async def test_workers_do_not_stay_behind_when_their_parent_is_killed(
     with two_workers(tmp_path / "cloud", upstream, postgres) as (cloud, _):
         await wait_until(lambda: len(cloud.events("serving")) == 2)
         cloud.process.kill()
-        await wait_until(lambda: not [pid for pid in cloud.pids() if alive(pid)])
+        workers = [pid for pid in cloud.pids() if pid != cloud.process.pid]
+        assert len(workers) == 2
+        await wait_until(lambda: not any(map(alive, workers)))
+        assert not alive(cloud.process.pid)
 
 
 def alive(pid: int) -> bool:

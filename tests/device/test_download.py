@@ -328,7 +328,7 @@ def test_more_than_announced_leaves_nothing(hub: Hub, here: Home) -> None:
 def test_a_part_damaged_on_disk_is_found_and_removed(hub: Hub, here: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     leave_part(here, hub, 300_000, monkeypatch)
     with part_of(here).open("r+b") as file:
-        file.write(b"XXXX")
+        file.write(b"????")
     with pytest.raises(ChecksumError):
         download.pull(spec_of(here), here, hub=hub.url)
     assert download.pull(spec_of(here), here, hub=hub.url).read_bytes() == CONTENT

@@ -65,4 +65,7 @@ def test_nothing_is_loaded_before_it_is_needed() -> None:
         "import sys, mnemon.memory.embedding; assert not {'onnxruntime', 'tokenizers', 'numpy'} & set(sys.modules)"
     )
     source = Path(__file__).parents[2] / "device"
-    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(source)}, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": str(source)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
