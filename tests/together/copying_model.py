@@ -1,9 +1,9 @@
 """A model that says its question again, word for word: weights written by hand, a real GGUF in every other way.
 
-The built-in model is too small to use a placeholder just as it is. This one always does, so that a test can say exactly
+The built-in model is too small to use a placeholder just as it is. This one always does, so that a test can say
 what has to come back. Two layers are enough (Olsson and others, "In-context Learning and Induction Heads", arXiv
-2209.11895): in the first, each head looks one place further back and writes down what stood there; in the second, one
-head finds where the same words stood before and says the word that followed.
+2209.11895): in the first, each head looks one place further back and writes down what stood there; in the second,
+one head finds where the same words stood before and says the word that followed.
 
 A ChatML prompt ends with "assistant" and a line break. That word's two tokens are written as the two before a
 question, ``<|im_start|>`` and "user", so that what stood there before is the question's beginning.
