@@ -6,6 +6,7 @@ Every key is listed in ``docs/cloud.md``. A key the server does not know is an e
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -24,11 +25,12 @@ _LOWEST = {
     "kept_answers": 0,
     "threads": 0,
     "gpu_layers": -1,
-    "temperature": 0,
+    "temperature": -1,
     "retries": 0,
     "drain_seconds": 0,
 }
 """The least that a number may be, where that is not 1."""
+_HIGHEST = {"temperature": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ class EngineSettings:
     """CPU threads; 0 means as many as there are usable cores."""
     gpu_layers: int = 0
     """Layers put on the GPU; -1 means all."""
-    temperature: float = 0.7
-    """Sampling temperature where the device does not say."""
+    temperature: float = -1.0
+    """Sampling temperature where the device does not say; below 0: see :attr:`drawn_at`."""
     url: str = "http://127.0.0.1:8000/v1"
     """Where the other server is; ``unix:/path`` for a socket."""
     key_file: str = ""
@@ -103,6 +105,13 @@ class EngineSettings:
     """How often a question is sent again that failed before its first word."""
     cache_salt: bool = True
     """Tell the other server to keep the prompt caches of devices apart."""
+
+    @property
+    def drawn_at(self) -> float:
+        """The temperature that holds; where none is set, 0 for the built-in model, as its card says, else 0.7."""
+        if self.temperature >= 0:
+            return self.temperature
+        return 0.0 if self.model == "built-in" else 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +202,13 @@ def _checked(name: str, key: str, value: Any, hints: Mapping[str, type], origin:
         value = float(value)
     if type(value) is not kind:
         raise SettingsError(f"{origin}: {name} must be a {kind.__name__}, not {value!r}.", hint="See docs/cloud.md.")
-    if isinstance(value, int | float) and kind is not bool and value < _LOWEST.get(key, 1 if kind is int else 0.1):
-        raise SettingsError(f"{origin}: {name} = {value} is too small.", hint="See docs/cloud.md.")
+    if isinstance(value, int | float) and kind is not bool:
+        if not math.isfinite(value):
+            raise SettingsError(f"{origin}: {name} must be a number, not {value}.", hint="See docs/cloud.md.")
+        if value < _LOWEST.get(key, 1 if kind is int else 0.1):
+            raise SettingsError(f"{origin}: {name} = {value} is too small.", hint="See docs/cloud.md.")
+        if value > _HIGHEST.get(key, value):
+            raise SettingsError(f"{origin}: {name} = {value} is too large.", hint="See docs/cloud.md.")
     if value not in _CHOICES.get(key, (value,)):
         raise SettingsError(f"{origin}: {name} = {value!r}.", hint=f"Write {' or '.join(_CHOICES[key])}.")
     return value

@@ -49,6 +49,7 @@ class ScriptedEngine:
     """Before this word, counted from 1, it waits for ``go``; 0: never."""
     go: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[list[tuple[Role, str]]] = field(default_factory=list)
+    sampled: list[Sampling] = field(default_factory=list)
     running: int = 0
     stopped: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,6 +63,7 @@ class ScriptedEngine:
 
     async def answer(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         self.running += 1
+        self.sampled.append(sampling)
         self.began.set()
         ended = False
         try:

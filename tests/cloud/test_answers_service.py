@@ -107,6 +107,25 @@ async def test_a_question_that_is_none_is_refused_and_costs_nothing(tmp_path: Pa
         assert found.quota_left == found.quota == 200_000
 
 
+@pytest.mark.parametrize(
+    ("engine", "asked", "drawn"),
+    [
+        ({}, None, 0.0),  # the built-in model's card: drawn more freely it rambles
+        ({"model": "other.gguf"}, None, 0.7),
+        ({"temperature": 0.2}, None, 0.2),
+        ({"temperature": 0.2}, 1.0, 1.0),
+    ],
+)
+async def test_an_answer_is_drawn_as_the_device_the_operator_or_the_model_wants(
+    tmp_path: Path, engine: dict[str, Any], asked: float | None, drawn: float
+) -> None:
+    drawing = ScriptedEngine()
+    async with serving(tmp_path, drawing, engine=engine) as running:
+        device = await running.device()
+        await text_of(device.ask(question() if asked is None else question(temperature=asked)))
+        assert [sampling.temperature for sampling in drawing.sampled] == [drawn]
+
+
 async def test_an_answer_is_as_long_as_both_sides_allow(tmp_path: Path) -> None:
     engine = ScriptedEngine(words=("w ",) * 50)
     async with serving(tmp_path, engine, limits={"answer_tokens": 20}) as running:

@@ -159,7 +159,7 @@ class AnswersService(AnswersServicer):
         question, reply_key = self._opened(device_id, request)
         arrived = time.perf_counter()
         messages = _messages(question)
-        temperature = question.temperature if question.HasField("temperature") else self._settings.engine.temperature
+        temperature = question.temperature if question.HasField("temperature") else self._settings.engine.drawn_at
         if not 0 <= temperature <= 2:  # also refuses what is not a number
             raise _invalid("The temperature must lie between 0 and 2.")
         outgoing = _Outgoing(context, reply_key, self._settings.limits.slow_reader_seconds)
