@@ -137,9 +137,7 @@ def test_an_answer_the_server_finished_for_the_courier_is_what_the_turn_gets(
     (entry,) = outbox.due()
     assert outbox.sending(entry)
     client = connect(mnemon.cloud._accounts.get())
-    with ask(
-        client, entry.parcel, Ledger(mnemon.memory.store), max_tokens=mnemon.settings.cloud.max_answer_tokens
-    ) as first:
+    with ask(client, entry.parcel, Ledger(mnemon.memory.store)) as first:
         assert "".join(first)
     client.close()
     assert waiting.asked_live() == "To Halden Marine, gladly."

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlite_utils
 from cloud_server import ScriptedEngine
 from command_line import run
 from real_cloud import RealCloud, enrolled, real_cloud
@@ -49,11 +50,14 @@ def memory(home: Home) -> Iterator[Memory]:
         yield opened
 
 
-def waiting(memory: Memory, text: str = "How is [PERSON_1]?", question: str = "How is Ines?") -> Message:
+def waiting(
+    memory: Memory, text: str = "How is [PERSON_1]?", question: str = "How is Ines?", longest: int = 0
+) -> Message:
     """A question that was asked and waits."""
     conversation = memory.messages.start()
     message = memory.messages.add(conversation.id, "owner", question)
-    Outbox(memory.store, memory.now).add(message.id, Parcel(text, {"[PERSON_1]": "Ines"}, (message.memory_id,)))
+    parcel = Parcel(text, {"[PERSON_1]": "Ines"}, (message.memory_id,), longest)
+    Outbox(memory.store, memory.now).add(message.id, parcel)
     return message
 
 
@@ -144,23 +148,65 @@ def test_what_waits_for_one_server_never_goes_to_another(memory: Memory, home: H
 def test_an_answer_that_was_finished_is_not_made_again(
     memory: Memory, home: Home, tmp_path: Path, longest: int
 ) -> None:
-    """Nor when the owner has changed the longest answer since."""
+    """Nor when the owner has changed the longest answer since: the question is the one that waits."""
     from mnemon.sync.account import connect
     from mnemon.sync.parcel import ask
 
     settings = replace(SETTINGS, cloud=CloudSettings(max_answer_tokens=longest))
     with real_cloud(tmp_path) as cloud:
         client = connect(enrolled(memory.store, cloud))
-        question = waiting(memory)
+        question = waiting(memory, longest=64)
         (entry,) = Outbox(memory.store).entries()
-        with ask(client, entry.parcel, Ledger(memory.store), max_tokens=64) as hearing:  # as a turn does
+        with ask(client, entry.parcel, Ledger(memory.store)) as hearing:  # as a turn does
             assert "".join(hearing) == "Some words."
         client.close()
         done = deliver(memory, settings, home)
         assert done is not None
         assert (done.answered, done.given_up) == (1, 0)
         assert answers(memory, question) == ["Some words."]
-        assert len(cloud.seen) == 1
+        assert [sampling.max_tokens for sampling in cloud.engine.sampled] == [64]
+
+
+def test_a_question_sent_again_is_as_long_as_it_was(memory: Memory, home: Home, tmp_path: Path) -> None:
+    from mnemon_cloud.errors import EngineError
+
+    with real_cloud(tmp_path, ScriptedEngine(error=EngineError("gone"))) as cloud:
+        enrolled(memory.store, cloud)
+        question = waiting(memory, longest=64)
+        assert deliver(memory, SETTINGS, home)
+        cloud.engine.error = None
+        settings = replace(SETTINGS, cloud=CloudSettings(max_answer_tokens=32))
+        done = deliver(memory, settings, home, hurry=True)
+        assert done is not None
+        assert done.answered == 1
+        assert {sampling.max_tokens for sampling in cloud.engine.sampled} == {64}
+        assert answers(memory, question) == ["Some words."]
+
+
+def test_what_left_before_its_length_was_kept_is_asked_as_another_question(tmp_path: Path) -> None:
+    """Its answer may be there under another length: the same id would be refused, and the question given up."""
+    from mnemon.memory.schema import migrations
+    from mnemon.memory.sqlcipher import connect
+
+    db = sqlite_utils.Database(connect(tmp_path / "memory.db", bytes(32), 1000))
+    migrations.apply(db, stop_before="m0014_outbox_length")
+    db.execute("INSERT INTO conversations (title, created_at, updated_at) VALUES ('talk', 1, 1)")
+    db.execute(
+        "INSERT INTO messages (id, conversation_id, role, text, said_at, status)"
+        " VALUES (1, 1, 'owner', 'x', 1, 'complete')"
+    )
+    for id, attempts in ((1, 0), (2, 3)):
+        db["outbox"].insert(  # type: ignore[union-attr]
+            {"id": id, "request_id": bytes([id]) * 16, "keep_key": b"k", "question_id": 1, "text": "x",
+             "meanings": "{}", "state": "waiting", "queued_at": 1, "next_at": 1, "attempts": attempts}
+        )  # fmt: skip
+    migrations.apply(db)
+    rows = list(db["outbox"].rows)
+    assert [row["max_tokens"] for row in rows] == [0, 0]
+    assert rows[0]["request_id"] == bytes([1]) * 16
+    assert rows[1]["request_id"] != bytes([2]) * 16
+    assert len(rows[1]["request_id"]) == 16
+    db.close()
 
 
 def test_an_answer_without_words_is_none(memory: Memory, home: Home, tmp_path: Path) -> None:

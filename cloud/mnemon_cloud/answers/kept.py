@@ -48,12 +48,7 @@ class Keeping:
         self._kept = kept
         self._name = (device_id, request_id)
         self._owner = os.urandom(16)
-        asked = Question()
-        asked.CopyFrom(question)
-        # Not part of what was asked: an owner who changes the longest answer while a question waits still gets the
-        # answer it has, and is not told that the id was used for another question.
-        asked.ClearField("max_tokens")
-        digest = hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
+        digest = hashlib.sha256(question.SerializeToString(deterministic=True)).digest()
         info = statement("kept answer", device_id, request_id, digest)
         self._cipher = ChaCha20Poly1305(HKDF(SHA256(), 32, salt=None, info=info).derive(question.keep_key))
 

@@ -214,7 +214,7 @@ class CloudAnswers:
         if allowed is None:
             self.outbox.withdraw(question.id)
             raise NotAllowedError("The question was kept on this device.")
-        parcel = claim.parcel(Parcel.of(allowed))
+        parcel = claim.parcel(Parcel.of(allowed, max_tokens=self._settings.cloud.max_answer_tokens))
         if no_line is not None:
             raise self._waits(question, parcel, claim, no_line)
         return (yield from self._heard(client, question, parcel, claim, draft, signal, reason))
@@ -237,14 +237,7 @@ class CloudAnswers:
             claim.take()
             sent += 1
 
-        with ask(
-            client,
-            parcel,
-            self._ledger,
-            before=claim.sent_before,
-            leaving=leaving,
-            max_tokens=self._settings.cloud.max_answer_tokens,
-        ) as hearing:
+        with ask(client, parcel, self._ledger, before=claim.sent_before, leaving=leaving) as hearing:
             signal.attach(hearing.stop)
             try:
                 for text in parcel.restorer.stream(hearing):

@@ -48,15 +48,13 @@ class Courier:
         memory: The owner's.
         ledger: Where every sending is recorded before it happens.
         may_send: Whether words may leave at all now: ``privacy.mode`` may have become ``never`` since.
-        max_tokens: The longest answer for what is still to be answered; a finished answer stays as it is.
     """
 
-    def __init__(self, memory: Memory, ledger: Ledger, may_send: Callable[[], bool], *, max_tokens: int = 0) -> None:
+    def __init__(self, memory: Memory, ledger: Ledger, may_send: Callable[[], bool]) -> None:
         self.outbox = Outbox(memory.store, memory.now)
         self._memory = memory
         self._ledger = ledger
         self._may_send = may_send
-        self._max_tokens = max_tokens
         self._stopping = False
         self._hearing: Hearing | None = None
 
@@ -99,14 +97,7 @@ class Courier:
                 raise _TakenBackError("It was taken back, forgotten, answered or asked by a turn meanwhile.")
 
         try:
-            with ask(
-                client,
-                entry.parcel,
-                self._ledger,
-                before=entry.attempts,
-                leaving=leaving,
-                max_tokens=self._max_tokens,
-            ) as hearing:
+            with ask(client, entry.parcel, self._ledger, before=entry.attempts, leaving=leaving) as hearing:
                 self._hearing = hearing
                 text = "".join(entry.parcel.restorer.stream(hearing))
         except _TakenBackError:

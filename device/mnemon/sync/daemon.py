@@ -96,12 +96,7 @@ def _round(
     from mnemon.privacy.ledger import Ledger
 
     ledger = Ledger(memory.store, keep_text=settings.privacy.ledger_text, now=memory.now)
-    courier = Courier(
-        memory,
-        ledger,
-        lambda: not nothing_leaves(settings.privacy, home),
-        max_tokens=settings.cloud.max_answer_tokens,
-    )
+    courier = Courier(memory, ledger, lambda: not nothing_leaves(settings.privacy, home))
     courier.outbox.recover(hurry=hurry)
     if not courier.outbox.due():
         return Delivered(waiting=courier.outbox.waiting())

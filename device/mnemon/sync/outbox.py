@@ -99,14 +99,15 @@ class Outbox:
             self._messages.get(question_id)
             self._store.execute(f"DELETE FROM outbox WHERE question_id = ? AND {_OPEN}", (question_id,))
             cursor = self._store.execute(
-                "INSERT INTO outbox (request_id, keep_key, question_id, text, meanings, state, queued_at, next_at,"
-                " attempts, problem) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?)",
+                "INSERT INTO outbox (request_id, keep_key, question_id, text, meanings, max_tokens, state, queued_at,"
+                " next_at, attempts, problem) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?)",
                 (
                     parcel.request_id,
                     parcel.keep_key,
                     question_id,
                     parcel.text,
                     json.dumps(dict(parcel.meanings), ensure_ascii=False),
+                    parcel.max_tokens,
                     now,
                     now,
                     attempts,
@@ -363,6 +364,7 @@ def _entry(row: dict[str, Any]) -> Entry:
             row["text"],
             json.loads(row["meanings"]),
             tuple(json.loads(row["sources"])),
+            row["max_tokens"],
             bytes(row["request_id"]),
             bytes(row["keep_key"]),
         ),

@@ -29,6 +29,7 @@ class Parcel:
         text: The exact words.
         meanings: What placeholders stand for; stays on the device.
         sources: Ids of the messages and facts the text holds words of (``"m12"``, ``"f3"``).
+        max_tokens: The longest answer, as it was wanted when it was asked; 0 means what the server allows.
         request_id: 16 bytes, the same each time it is sent.
         keep_key: 32 bytes, likewise.
     """
@@ -36,13 +37,15 @@ class Parcel:
     text: str
     meanings: Mapping[str, str]
     sources: tuple[str, ...]
+    max_tokens: int = 0
     request_id: bytes = field(default_factory=lambda: os.urandom(16))
     keep_key: bytes = field(default_factory=lambda: os.urandom(32))
 
     @classmethod
-    def of(cls, outgoing: Outgoing) -> Parcel:
+    def of(cls, outgoing: Outgoing, *, max_tokens: int = 0) -> Parcel:
         """What :meth:`mnemon.privacy.guard.Guard.prepare` made ready."""
-        return cls(outgoing.text, meant(outgoing.restorer.meanings, outgoing.text), outgoing.context.sources)
+        meanings = meant(outgoing.restorer.meanings, outgoing.text)
+        return cls(outgoing.text, meanings, outgoing.context.sources, max_tokens)
 
     def says_what(self, other: Parcel) -> bool:
         """Whether the same words leave with it as with another one, and mean the same."""
@@ -66,7 +69,6 @@ def ask(
     *,
     before: int = 0,
     leaving: Callable[[], object] = lambda: None,
-    max_tokens: int = 0,
 ) -> Hearing:
     """Send a parcel; the ledger has each sending before it happens, a repeated one as ``repeat``.
 
@@ -76,7 +78,6 @@ def ask(
         ledger: Where it is recorded.
         before: How often it left before.
         leaving: Called before each sending, first of all; what it raises keeps the words here.
-        max_tokens: The longest answer; 0 means what the server allows.
     """
     from mnemon.sync.hearing import Request
 
@@ -95,6 +96,6 @@ def ask(
         system=INSTRUCTION if parcel.placeholders else "",
         id=parcel.request_id,
         keep_key=parcel.keep_key,
-        max_tokens=max_tokens,
+        max_tokens=parcel.max_tokens,
     )
     return client.ask(request, sending=sending)

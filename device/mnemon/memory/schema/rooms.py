@@ -210,9 +210,20 @@ def m0013_routing(db: Database) -> None:
     )
 
 
+def m0014_outbox_length(db: Database) -> None:
+    """The longest answer waits with its question, so that it is the same question whatever the settings say later.
+
+    What left before this may have an answer under another length. It becomes another question: under its old id a
+    server would refuse it.
+    """
+    db.execute("ALTER TABLE outbox ADD COLUMN max_tokens INTEGER NOT NULL DEFAULT 0")
+    db.execute("UPDATE outbox SET request_id = randomblob(16) WHERE attempts > 0 AND state IN ('waiting', 'sending')")
+
+
 STEPS = (
     m0010_ledger,
     m0011_learning,
     m0012_cloud,
     m0013_routing,
+    m0014_outbox_length,
 )
