@@ -206,6 +206,9 @@ def test_exact_words_win_when_they_are_rare(memory: Memory) -> None:
         ("", False),
         ("tell me a long story about the sea", True),
         ("please write me a poem", True),
+        ("where did I put the drill\nI lent it to Marta", False),
+        ("Where is it?\n\nAnd who has it?", True),
+        ("good morning\nwhat is my dog called", False),  # in doubt a message tells
     ],
 )
 def test_plain_questions(text: str, plain: bool) -> None:

@@ -30,7 +30,7 @@ TELL_ME_A = "an?|another|some"
 SUPPOSITIONS = "imagine|pretend|suppose|supposing|what if"
 _ERRANDS = f"{ORDERS}|define|find|give|help|show|tell"
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\s*\n\s*")
 _ASKS = re.compile(
     rf"(?:(?:{LEAD_INS})\b[\s,!]*)*"
     rf"(?:(?:{QUESTION_WORDS})(?:'?s|'?re|'?d)?\s+"
