@@ -7,7 +7,7 @@ import pytest
 import real_models
 
 from mnemon.errors import AdapterError, MnemonError
-from mnemon.runtime import adapter_file, gguf_file
+from mnemon.runtime import adapter_file, gguf_file, steering_rows
 from mnemon.runtime.adapters import Activation, Lora, Loras, SoftPrompt, Steering
 from mnemon.runtime.chat_model import ChatMessage, Priority
 from mnemon.runtime.engine import Engine
@@ -171,6 +171,62 @@ def test_few_loras_stay_loaded(model):
             activation.use(((lora(model, seed=seed), 1.0),))
         activation.off()
         assert len(loras._loaded) <= 4
+
+
+# -- in place -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["in place", "the usual call"])
+def engine(request, model, monkeypatch):
+    """An engine that has decoded under one vector, with and without what writes the next one in place."""
+    if request.param == "the usual call":
+        monkeypatch.setattr(steering_rows, "_GRAPH", "llama_of_another_year")
+    with Engine(model.model, cells=64, threads=1) as made:
+        activation = Activation(made, Loras(model.model))
+        activation.use(((steering(model, 9), 1.0),))
+        made.decode(0, [300, 301])
+        yield made, activation
+        assert (activation._rows is None) == (request.param == "the usual call")
+
+
+def decoded(engine: Engine) -> np.ndarray:
+    engine.drop(0)
+    engine.decode(0, [300, 301, 302])
+    return engine.logits().copy()
+
+
+def test_one_vector_after_another_is_as_exact_as_the_first(model, engine):
+    used, activation = engine
+    for seed in range(4):
+        active = ((steering(model, seed), 0.3), (steering(model, seed + 1), -0.1))
+        activation.use(active)
+        found = decoded(used)
+        with Engine(model.model, cells=64, threads=1) as fresh:
+            Activation(fresh, Loras(model.model)).use(active)
+            assert np.array_equal(decoded(fresh), found)
+
+
+def test_a_vector_written_in_place_goes_when_it_should(model, engine):
+    used, activation = engine
+    activation.off()
+    base = decoded(used)
+    vector, other = steering(model, 1), steering(model, 2)
+    for _ in range(2):
+        activation.use(((vector, 1.0),))
+        steered = decoded(used)
+        activation.use(((other, 1.0),))
+        assert not np.array_equal(decoded(used), steered)
+        activation.use(((other, 1.0), (lora(model), 1.0)))
+        both = decoded(used)
+        activation.use(((vector, 1.0),))
+        assert np.array_equal(decoded(used), steered)
+        assert not np.array_equal(both, steered)
+        activation.use(((soft_prompt(model), 1.0),))
+        assert np.array_equal(decoded(used), base)
+        activation.use(((vector, 1.0),))
+        with pytest.raises(AdapterError):
+            activation.use(((other, float("nan")),))
+        assert np.array_equal(decoded(used), base)
 
 
 # -- files ----------------------------------------------------------------------------------------------------------

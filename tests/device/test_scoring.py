@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import random
 import threading
 
@@ -106,6 +107,24 @@ def test_scores_are_those_an_answer_is_generated_with(model, kind):
     with model.scorer([(messages, text)]) as made:
         generated = [x for p in pieces for x in p.logprobs]
         assert np.allclose(made.scores(active)[0], generated, atol=CLOSE)
+
+
+def test_one_vector_after_another_makes_no_graphs_anew(model, scorer, base, caplog):
+    """llama.cpp says when it does: what a step of learning would cost beyond its decodes."""
+    short = [0, 1, 3]
+    with caplog.at_level(logging.INFO, "mnemon.llama_cpp"):
+        for seed in range(2):
+            scorer.scores([(steering(model, seed), 1.0)], short)
+        assert "reserving" in caplog.text
+        caplog.clear()
+        found = [scorer.scores([(steering(model, seed), 1.0)], short) for seed in (2, 3, 2)]
+        assert "reserving" not in caplog.text
+    assert same(found[0], found[2])
+    assert not same(found[0], found[1])
+    list(model.generate(EXAMPLES[0][0], max_tokens=1))
+    assert not model._activation._active, "a conversation is the base model's"
+    assert same(scorer.scores([(steering(model, 2), 1.0)], short), found[0])
+    assert same(scorer.scores(()), base)
 
 
 def test_what_does_not_fit_is_told_and_leaves_the_base(model, scorer, base):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnemon.errors import AdapterError
 from mnemon.runtime import native
+from mnemon.runtime.steering_rows import SteeringRows, set_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,6 +118,8 @@ class Activation:
         self._active: Active = ()
         self._taken: list[Lora] = []
         self._steered = False
+        self._rows: SteeringRows | None = None
+        self._searched = False
 
     def use(self, active: Active) -> None:
         """Set exactly these; at once when they are set already (the same object).
@@ -126,10 +129,13 @@ class Activation:
         """
         if active is self._active:
             return
-        self.off()
+        vectors = [(a.values, scale) for a, scale in active if isinstance(a, Steering) and scale]
+        loras = [(a, scale) for a, scale in active if isinstance(a, Lora) and scale]
+        if loras or self._taken or not vectors:
+            self.off()
         try:
-            self._steer([(a.values, scale) for a, scale in active if isinstance(a, Steering) and scale])
-            self._set_loras([(a, scale) for a, scale in active if isinstance(a, Lora) and scale])
+            self._steer(vectors)
+            self._set_loras(loras)
         except BaseException:
             self._active = active  # whatever was set of it is taken off
             self.off()
@@ -187,10 +193,14 @@ class Activation:
                     hint=_OTHER,
                 )
             total += np.float32(scale) * values
-        layers, width = wanted
-        data = _finite(total, "steering vector").ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        _finite(total, "steering vector")
+        if self._steered and not self._searched:  # another one at once: somebody is trying many
+            self._rows, self._searched = SteeringRows.find(self._engine.handle, wanted), True
+        if self._steered and self._rows is not None:
+            self._rows.write(total)
+            return
         self._steered = True
-        if self._lib.llama_set_adapter_cvec(self._engine.handle, data, total.size, width, 1, layers):
+        if not set_all(self._engine.handle, total):
             raise AdapterError(f"llama.cpp refused a steering vector: {native.last_error()}.", hint=_OTHER)
 
     def _set_loras(self, parts: list[tuple[Lora, float]]) -> None:

@@ -45,6 +45,7 @@ class _Job:
     abandon: Callable[[], None] = field(compare=False)
     """Tells who waits for it that it will never be done."""
     answer: Stoppable | None = field(compare=False, default=None)
+    adapts: bool = field(compare=False, default=False)
 
 
 class Owner:
@@ -53,7 +54,8 @@ class Owner:
     Args:
         engine: Used by nobody else; closed at the end, and its model too.
         sequences: Written to disk in pauses and at the end.
-        between: Called whenever a job ends or makes room for another.
+        between: Called before a job begins or goes on, but for those that say of every decode which adapters are for
+            it: one evaluation of learning finds what the one before it has set.
     """
 
     def __init__(self, engine: Engine, sequences: Sequences, between: Callable[[], None] = lambda: None) -> None:
@@ -81,19 +83,33 @@ class Owner:
             yield
 
     def submit(
-        self, priority: int, steps: Steps, abandon: Callable[[], None], answer: Stoppable | None = None
+        self,
+        priority: int,
+        steps: Steps,
+        abandon: Callable[[], None],
+        answer: Stoppable | None = None,
+        *,
+        adapts: bool = False,
     ) -> None:
-        """Have ``steps`` run when it is their turn; less important work that is running makes room."""
+        """Have ``steps`` run when it is their turn; less important work that is running makes room.
+
+        Args:
+            priority: The less, the more important.
+            steps: The work.
+            abandon: Tells who waits for it that it will never be done.
+            answer: What it is for, if anybody may stop it.
+            adapts: It says of every decode which adapters are for it.
+        """
         with self._condition:
             self._refuse_when_closed()
-            job = _Job(priority, next(self._numbers), steps, abandon, answer)
+            job = _Job(priority, next(self._numbers), steps, abandon, answer, adapts)
             heapq.heappush(self._heap, job)
             if self._current is not None and job < self._current:
                 self._engine.abort()
             self._condition.notify_all()
 
-    def wait_for(self, priority: int, work: Callable[[], Generator[None, None, Any]]) -> Any:
-        """Run ``work`` and return what it returns."""
+    def wait_for(self, priority: int, work: Callable[[], Generator[None, None, Any]], *, adapts: bool = False) -> Any:
+        """Run ``work`` and return what it returns; as :meth:`submit`."""
         future: Future[Any] = Future()
 
         def steps() -> Steps:
@@ -102,7 +118,7 @@ class Owner:
             except Exception as error:  # noqa: BLE001  (raised again where somebody waits)
                 future.set_exception(_told(error))
 
-        self.submit(priority, steps(), lambda: future.set_exception(_closed()))
+        self.submit(priority, steps(), lambda: future.set_exception(_closed()), adapts=adapts)
         return future.result()
 
     def call(self, work: Callable[[], None]) -> None:
@@ -178,6 +194,8 @@ class Owner:
 
     def _work_on(self, job: _Job) -> None:
         heap, steps = self._heap, job.steps
+        if not job.adapts:
+            self._between()
         try:
             for _ in steps:
                 if self._closing or (heap and heap[0] < job):
@@ -188,8 +206,6 @@ class Owner:
         except Exception as error:  # noqa: BLE001  (the owner thread must outlive any one answer)
             if job.answer:
                 job.answer.end(_told(error))
-        finally:
-            self._between()
 
     def _refuse_when_closed(self) -> None:
         if self._closing:

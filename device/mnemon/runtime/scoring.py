@@ -111,7 +111,9 @@ class Scorer:
             ModelError: The model or this has been closed.
         """
         chosen, active = self._chosen(which), tuple(active)
-        found: list[Floats] = self._owner.wait_for(Priority.BACKGROUND, lambda: self._evaluate(active, chosen))
+        found: list[Floats] = self._owner.wait_for(
+            Priority.BACKGROUND, lambda: self._evaluate(active, chosen), adapts=True
+        )
         return found
 
     def hidden_states(self, which: Sequence[int] | None = None, active: Active = ()) -> Floats:
