@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -169,7 +169,7 @@ class Assistant:
 
     def _turn(
         self, kept: Memory, question: Message, attempt: int, where: Where, signal: StopSignal
-    ) -> Iterator[TurnEvent]:
+    ) -> Generator[TurnEvent, None, None]:
         """Recall, decide, answer from the cloud or here, save; what follows from it is done in the background."""
         draft = self._begin(kept, question)
         try:

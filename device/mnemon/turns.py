@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -192,7 +192,7 @@ class Turn:
     any more; :meth:`stop` does it in any case.
     """
 
-    def __init__(self, events: Iterator[TurnEvent], signal: StopSignal) -> None:
+    def __init__(self, events: Generator[TurnEvent, None, None], signal: StopSignal) -> None:
         self._events = events
         self._signal = signal
 
@@ -205,6 +205,10 @@ class Turn:
     def stop(self) -> None:
         """End the answer within one decode and keep what is there. Safe from any thread."""
         self._signal.set()
+
+    def close(self) -> None:
+        """Leave it where it is, between two events: what is there is kept as stopped. Does nothing to one that ended."""
+        self._events.close()
 
     def finish(self) -> Answer:
         """Run to the end and return the answer."""

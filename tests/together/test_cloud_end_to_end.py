@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import pty
-import re
-import select
 import signal
 import socket
 import subprocess
@@ -25,10 +21,10 @@ from pathlib import Path
 
 import copying_model
 import pytest
+from at_a_terminal import HANG_SECONDS, at_a_terminal
 
 CLOUD = (sys.executable, "-c", "from mnemon_cloud.commands import cli; cli()")
 DEVICE = (sys.executable, "-m", "mnemon")
-HANG_SECONDS = 300
 TOLD = "My sister is called Ines Ferrer. I work for Halden Marine. I live in Leiden."
 HARD = (
     "Explain step by step how ines, of Halden Marine in Leiden, could draw up a formal contract; she is at"
@@ -89,30 +85,6 @@ def run(*words: str, **more: str) -> str:
     return str(done.stdout)
 
 
-def at_a_terminal(*words: str, reply: str) -> str:
-    """What a person sees who is asked whether the words may leave, and replies."""
-    near, far = pty.openpty()
-    seen, replied, until = b"", False, time.monotonic() + HANG_SECONDS
-    with subprocess.Popen(words, stdin=far, stdout=far, stderr=far, start_new_session=True) as process:
-        os.close(far)
-        try:
-            while time.monotonic() < until:
-                if not select.select([near], [], [], 1)[0]:
-                    continue
-                try:
-                    seen += os.read(near, 65536)
-                except OSError:  # nobody is at the other end any more
-                    break
-                if not replied and b"[n]: " in seen:
-                    os.write(near, reply.encode() + b"\n")
-                    replied = True
-        finally:
-            os.close(near)
-            process.kill() if time.monotonic() > until else process.wait(HANG_SECONDS)
-    assert (replied, process.returncode) == (True, 0), seen
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen.decode()).replace("\r\n", "\n")
-
-
 @contextlib.contextmanager
 def served(home: Path, model: Path, *options: str) -> Iterator[None]:
     """``mnemon-cloud serve``, until it says that it does."""
@@ -151,7 +123,7 @@ def test_a_hard_question_leaves_without_names_and_its_answer_streams_back_with_t
         with served(home, model, *bare):
             run(*DEVICE, "memory", "add", TOLD)
             assert f"Enrolled at localhost:{tap.port}" in run(*DEVICE, "cloud", "enroll", "-", input=invite)
-            seen = at_a_terminal(*DEVICE, "ask", HARD, reply="y")
+            seen = at_a_terminal(*DEVICE, "ask", HARD, keys=b"y\n")
             page = urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics").read()
     before, _, answer = seen.partition("[n]: ")
     assert f"{LEAVES}\n" in before

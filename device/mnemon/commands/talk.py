@@ -60,7 +60,8 @@ def answer(
                     proposed(event.proposal)
                 elif isinstance(event, ConsentAsked):
                     thought.over()
-                    consent.settle(event)
+                    with _on_ctrl_c(signal.default_int_handler):  # there is no answer yet that it could stop
+                        consent.settle(event)
                 elif isinstance(event, TurnFinished):
                     finished = event.answer
         except BrokenPipeError:
@@ -70,6 +71,7 @@ def answer(
             raise
         finally:
             thought.over()
+            turn.close()  # at once, and not when nothing holds it any more: its memory may be closed by then
     if finished is None:
         raise RuntimeError("the turn ended without an answer")
     if stream and not said.endswith("\n"):
@@ -148,10 +150,17 @@ def _stopped_by_ctrl_c(turn: Turn) -> Iterator[None]:
         # Not here: this thread may hold the very lock that stopping needs.
         threading.Thread(target=turn.stop, daemon=True).start()
 
+    with _on_ctrl_c(stop):
+        yield
+
+
+@contextmanager
+def _on_ctrl_c(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """What Ctrl-C does meanwhile; only a program's main thread can say so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, stop)
+    before = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
