@@ -34,6 +34,11 @@ def test_a_model_that_nothing_changes_learns_nothing() -> None:
     assert shares[-1] == 1.0
 
 
+def test_either_optimiser_can_be_told_to_do_it() -> None:
+    how = {"names": ["terse"], "spaces": ["vector"], "evaluations": 4, "examples": 60}
+    assert learning.run(ScriptedModel(), cma_most=0, **how)[0].optimiser == "MeZO"  # type: ignore[arg-type]
+
+
 def test_the_figures_of_a_lesson() -> None:
     figures = ROW.as_dict()
     assert (figures["improvement"], figures["gain_per_evaluation"], figures["gain_per_minute"]) == (0.25, 0.015, 0.75)
@@ -41,7 +46,8 @@ def test_the_figures_of_a_lesson() -> None:
 
 def test_the_table_names_the_best_space_of_each_owner() -> None:
     text = learning.tables([ROW, replace(ROW, space="lora", after=4.0), replace(ROW, owner="warm", accepted=False)])
-    assert "| terse, vector | MeZO | 2,240 | 6.000 | 4.500 | 25.0% | +0.40% | 100 in 2.0 min | 0.750 | yes |" in text
+    assert "| terse, vector | MeZO | 2,240 | 6.000 | 4.500 | 25.0% | +0.40% | 100 in 2.0 min |" in text
+    assert "min | 0.750 | 15.000 | yes |" in text
     assert "| terse | lora | 33.3% | +0.40% |" in text
     assert "| warm | vector | 25.0% | +0.40% |" in text
 

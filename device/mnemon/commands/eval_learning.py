@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ to_file = click.Path(path_type=Path)
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of owners and lessons.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; 1 is much the fastest on a busy machine.")
+@click.option("--processor-time", is_flag=True, help="Minutes are the processor's, not the clock's.")
+@click.option("--cma-most", type=click.IntRange(min=0), default=64, show_default=True, help="Numbers left to CMA-ES.")
 @click.option("--table", "table_path", type=to_file, help="Write Markdown tables to this file.")
 @click.option("--plot", "plot_path", type=to_file, help="Draw the losses into this SVG file.")
 @output.json_option
@@ -39,6 +42,8 @@ def evaluate_learning(
     path: Path | None,
     seed: int,
     threads: int | None,
+    processor_time: bool,
+    cma_most: int,
     table_path: Path | None,
     plot_path: Path | None,
     as_json: bool,
@@ -81,6 +86,8 @@ def evaluate_learning(
             seed=seed,
             report=lambda _owner, _space, share: seen(round(100 * (len(done) + share)), 100 * lessons),
             keep=keep,
+            cma_most=cma_most,
+            now=time.process_time if processor_time else time.monotonic,
         )
     for file, text in ((table_path, learning.tables(rows)), (plot_path, learning.chart(rows))):
         if file is not None:

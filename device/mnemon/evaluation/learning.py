@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Row:
         after: The same with what is in use after the lesson.
         general: By which share of itself the general set's loss grew.
         evaluations: Measurements of learning.
-        seconds: How long the lesson took.
+        seconds: How long the lesson took, of the clock or of the processor.
         found: Loss the lesson's own test saw at its end, whether it was accepted or not.
         curve: Loss at each look of the lesson.
         reason: What the gate said, in words.
@@ -119,6 +120,8 @@ def run(
     examples: int = EXAMPLES,
     report: Report = lambda owner, space, share: None,
     keep: Callable[[Row], None] = lambda row: None,
+    cma_most: int = CMA_MOST,
+    now: Callable[[], float] = time.monotonic,
 ) -> list[Row]:
     """A lesson for each owner and space.
 
@@ -133,6 +136,8 @@ def run(
         examples: How many an owner has.
         report: Told how far it is.
         keep: Given each row at once, so that an interrupted run leaves what it had.
+        cma_most: Numbers up to which CMA-ES does it.
+        now: The clock of the lessons, in seconds.
 
     Raises:
         InputError: There is no such owner, or the corpus cannot be read.
@@ -153,19 +158,23 @@ def run(
             before = losses(())
             for space in spaces:
                 with _memory(owner.train, seed) as store:
-                    lesson = Lesson(store, model, spaces=SPACES if space == CHOSEN else (space,), seed=seed)
+                    tried = SPACES if space == CHOSEN else (space,)
+                    lesson = Lesson(store, model, spaces=tried, seed=seed, cma_most=cma_most, now=now)
                     outcome = lesson.run(Budget(seconds, evaluations), report=_telling(report, name, space))
                     versions = Versions(store)
                     after = losses(versions.active(model.base_sha256()).adapters)
-                    rows.append(_row(name, outcome, before, after, versions.book))
+                    rows.append(_row(name, outcome, before, after, versions.book, cma_most))
                 keep(rows[-1])
     return rows
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """Markdown: a row for each lesson, then the best of each owner."""
-    head = ["owner, space", "optimiser", "numbers", "before", "after", "better", "general", "measured", "a minute"]
-    head += ["kept"]
+    """Markdown: a row for each lesson, then the best of each owner.
+
+    Gains are in nats a token: in a minute, and by a thousand measurements.
+    """
+    head = ["owner, space", "optimiser", "numbers", "before", "after", "better", "general", "measured"]
+    head += ["a minute", "a thousand", "kept"]
     cells = [
         [
             f"{row.owner}, {row.space}",
@@ -177,6 +186,7 @@ def tables(rows: Sequence[Row]) -> str:
             f"{row.general:+.2%}",
             f"{row.evaluations} in {row.seconds / 60:.1f} min",
             f"{60 * row.gain / max(row.seconds, 1e-9):.3f}",
+            f"{1000 * row.gain / max(row.evaluations, 1):.3f}",
             "yes" if row.accepted else "no",
         ]
         for row in rows
@@ -198,13 +208,15 @@ def chart(rows: Sequence[Row]) -> str:
     return line_chart("Loss of what is learned from", "percent of the lesson", "share of the first loss", at, lines)
 
 
-def _row(name: str, outcome: Outcome, before: tuple[float, float], after: tuple[float, float], book: Book) -> Row:
+def _row(
+    name: str, outcome: Outcome, before: tuple[float, float], after: tuple[float, float], book: Book, cma_most: int
+) -> Row:
     lesson = book.store.tuples("SELECT max(id) FROM learning_lessons")[0][0]
     size = book.journal(lesson).header.size
     return Row(
         name,
         outcome.space,
-        "CMA-ES" if size <= CMA_MOST else "MeZO",
+        "CMA-ES" if size <= cma_most else "MeZO",
         size,
         outcome.accepted,
         before[0],

@@ -77,6 +77,7 @@ class Course:
             their places in the page's header.
         seed: Of everything that is drawn.
         start: Theta to begin with; zero when left out.
+        cma_most: Numbers up to which CMA-ES does it.
         curve: The loss at each look.
         noise: What was found out about it; None for CMA-ES, which compares ranks.
     """
@@ -87,6 +88,7 @@ class Course:
     pool: int
     seed: int
     start: Theta | None = None
+    cma_most: int = CMA_MOST
     curve: list[float] = field(default_factory=list)
     noise: Noise | None = None
     _state: State = field(init=False)
@@ -118,7 +120,7 @@ class Course:
     @property
     def by_covariance(self) -> bool:
         """Whether CMA-ES does it."""
-        return self.space.size <= CMA_MOST
+        return self.space.size <= self.cma_most
 
     @property
     def tried(self) -> int:

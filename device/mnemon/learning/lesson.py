@@ -29,6 +29,7 @@ from mnemon.learning.spaces.making import NEED_TRACES, again, described, make, t
 from mnemon.learning.spaces.space import Shape, Space
 from mnemon.learning.traces import learn_traces
 from mnemon.learning.versions import Standing, Versions
+from mnemon.learning.zeroth_order import CMA_MOST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +67,7 @@ class Lesson:
         embed: Gives texts' meanings (unit vectors), to choose among more examples than a lesson takes.
         seed: Of everything that is drawn, below 2**63; a random one when left out.
         general: Takes the place of the fixed general set, for measuring.
+        cma_most: Numbers up to which CMA-ES does it, for measuring.
         now: A clock in seconds.
     """
 
@@ -79,9 +81,10 @@ class Lesson:
         embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
         seed: int | None = None,
         general: Sequence[Example] | None = None,
+        cma_most: int = CMA_MOST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._model, self._now = store, model, now
+        self._store, self._model, self._now, self._cma_most = store, model, now, cma_most
         self._spaces, self._kind, self._embed = spaces, objective, embed
         self._seed = secrets.randbits(63) if seed is None else seed
         self._general = list(general_set() if general is None else general)
@@ -268,7 +271,7 @@ class Lesson:
         header = Header(shape.base, space.name, space.size, MOMENTUM, ids, parameters)
         page = self._book.begin(header, continues)
         pages.append(page)
-        return Course(page, space, objective, len(plan.learn), self._seed, start)
+        return Course(page, space, objective, len(plan.learn), self._seed, start, self._cma_most)
 
     def _cut_off(self, base: str, before: Standing) -> list[tuple[str, ...]]:
         """What lessons learned from that were cut off and can be gone on from, the longest first."""
@@ -297,7 +300,7 @@ class Lesson:
                         traces = self._book.traces(traced(page.header), shape.base)
                         space = again(page.header, list(traces.values()))
                     pages.append(page)
-                    found = Course(page, space, objective, len(plan.learn), self._seed, start)
+                    found = Course(page, space, objective, len(plan.learn), self._seed, start, self._cma_most)
                     continue
             page.tear_out()
         return found
