@@ -207,7 +207,7 @@ class Turn:
         self._signal.set()
 
     def close(self) -> None:
-        """Leave it where it is, between two events: what is there is kept as stopped. Does nothing to one that ended."""
+        """Leave it between two events: what is there is kept as stopped. Does nothing to one that ended."""
         self._events.close()
 
     def finish(self) -> Answer:

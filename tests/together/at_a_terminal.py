@@ -32,7 +32,7 @@ def at_a_terminal(*words: str, keys: bytes, code: int = 0) -> str:
     command = (sys.executable, "-c", _OWNING, *words)
     with subprocess.Popen(
         command, stdin=far, stdout=far, stderr=far, env=terminal, start_new_session=True
-    ) as process:
+    ) as program:
         os.close(far)
         try:
             while time.monotonic() < until:
@@ -47,6 +47,6 @@ def at_a_terminal(*words: str, keys: bytes, code: int = 0) -> str:
                     pressed = True
         finally:
             os.close(near)
-            process.kill() if time.monotonic() > until else process.wait(HANG_SECONDS)
-    assert (pressed, process.returncode) == (True, code), seen
+            program.kill() if time.monotonic() > until else program.wait(HANG_SECONDS)
+    assert (pressed, program.returncode) == (True, code), seen
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen.decode()).replace("\r\n", "\n")
