@@ -25,16 +25,16 @@ from at_a_terminal import HANG_SECONDS, at_a_terminal
 
 CLOUD = (sys.executable, "-c", "from mnemon_cloud.commands import cli; cli()")
 DEVICE = (sys.executable, "-m", "mnemon")
-TOLD = "My sister is called Ines Ferrer. I work for Halden Marine. I live in Leiden."
+TOLD = "My sister is called Rosalind Ferrer. I work for Halden Marine. I live in Leiden."
 HARD = (
-    "Explain step by step how ines, of Halden Marine in Leiden, could draw up a formal contract; she is at"
-    " ines.ferrer@halden.example or +44 7700 900123."
+    "Explain step by step how rosalind, of Halden Marine in Leiden, could draw up a formal contract; she is at"
+    " rosalind.ferrer@halden.example or +44 7700 900123."
 )
 LEAVES = (
     "Explain step by step how [PERSON_1], of [ORG_1] in [PLACE_1], could draw up a formal contract; she is at"
     " [EMAIL_1] or [PHONE_1]."
 )
-NAMES = (b"ines", b"ferrer", b"halden", b"leiden", b"7700")
+NAMES = (b"rosalind", b"ferrer", b"halden", b"leiden", b"7700 900123")
 WORDS = (b"formal contract", b"PERSON_1", b"stand for names")
 
 
