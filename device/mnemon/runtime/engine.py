@@ -125,6 +125,8 @@ class Engine:
         self._scratch = np.empty(min(model.size, _BLOCK), np.float32)
         self._ones = np.ones(len(self._scratch), np.float32)  # a dot product sums three times as fast as ``sum``
         self.can_shift = bool(lib.llama_memory_can_shift(self._memory))
+        self.can_cut = not (lib.llama_model_is_recurrent(model.handle) or lib.llama_model_is_hybrid(model.handle))
+        """Whether :meth:`truncate` keeps what it is told to: the state of a recurrent model has no end to cut off."""
         self.decodes = 0
         """Calls of ``llama_decode`` so far; tells an owner whether the logits are still its own."""
 
@@ -185,8 +187,13 @@ class Engine:
         self.decode(sequence, wanted[held:])
         return Prefill(min(held, cached), max(0, held - cached), len(wanted) - held)
 
-    def decode(self, sequence: int, tokens: Sequence[int]) -> None:
+    def decode(self, sequence: int, tokens: Sequence[int], *, every: bool = False) -> None:
         """Append ``tokens`` to the sequence; afterwards :meth:`logits` are those after the last one.
+
+        Args:
+            sequence: Which one.
+            tokens: What to append.
+            every: The logits after each token are wanted, by its number in the last ``batch`` of them.
 
         Raises:
             DecodeAborted: :meth:`abort` was called; what was decoded is kept.
@@ -194,7 +201,7 @@ class Engine:
         """
         for start in range(0, len(tokens), self.batch):
             part = tokens[start : start + self.batch]
-            self._decode(sequence, part, all_logits=False, last=start + len(part) == len(tokens))
+            self._decode(sequence, part, all_logits=every, last=start + len(part) == len(tokens))
 
     def step(self, sequence: int, token: int) -> None:
         """:meth:`decode` of one token, without the detours: 4 µs of Python."""

@@ -49,10 +49,14 @@ class Sampler:
         self._few: Any = None
         self._few_at: Any = None
 
-    def choose(self) -> tuple[int, float]:
-        """The next token, and its log-probability in nats under the model at temperature 1."""
+    def choose(self, row: int = -1) -> tuple[int, float]:
+        """The next token, and its log-probability in nats under the model at temperature 1.
+
+        Args:
+            row: Which of the last decode's logits it is chosen from, in the order of the answer.
+        """
         engine = self._engine
-        logits = engine.logits()
+        logits = engine.logits(row)
         if self._chain is None:
             token = int(logits.argmax())
             top = float(logits[token])
@@ -62,8 +66,8 @@ class Sampler:
         elif (few := contenders(logits, self._top_k)) is not None:
             token = self._among(logits, few)
         else:
-            token = int(self._lib.llama_sampler_sample(self._chain, engine.handle, -1))
-        return token, engine.logprob(token)
+            token = int(self._lib.llama_sampler_sample(self._chain, engine.handle, row))
+        return token, engine.logprob(token, row=row)
 
     def close(self) -> None:
         """Free the native chain; calling it again does nothing."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,6 @@ from mnemon.runtime.chat_model import (
     ChatMessage,
     GenerationReport,
     ModelInfo,
-    Piece,
     Priority,
     Sampling,
     StopReason,
@@ -31,10 +29,12 @@ from mnemon.runtime.chat_model import (
 )
 from mnemon.runtime.engine import CacheFull, DecodeAborted
 from mnemon.runtime.filling import Filling
+from mnemon.runtime.generation import LocalGeneration
 from mnemon.runtime.kept_prompts import KeptPrompts, lent_sequences
 from mnemon.runtime.layout import Layout, Plan
+from mnemon.runtime.lookup import Drafter, Pace
 from mnemon.runtime.owner import Owner, Steps
-from mnemon.runtime.sampling import CharacterStream, RepetitionGuard, Sampler, ThoughtFilter
+from mnemon.runtime.sampling import RepetitionGuard, Sampler, ThoughtFilter
 from mnemon.runtime.sequences import Conversation, Sequences
 from mnemon.runtime.sessions import SessionFiles
 from mnemon.runtime.spill import Spill
@@ -50,60 +50,6 @@ _SPARE_CELLS = 1024
 """Cells beyond one window, so that background work does not push a conversation out."""
 _FLUSH = 0.01
 """Seconds of tokens handed over together: waking a reader for each of 1,800 tokens a second slows the decode."""
-
-
-class LocalGeneration:
-    """An answer in the making; satisfies :class:`~mnemon.runtime.chat_model.Generation`. Iterate it once."""
-
-    def __init__(self, model: LocalModel, report: GenerationReport, created: float) -> None:
-        self._model = model
-        self.report = report
-        self.created = created
-        self.stopped = False
-        self._ready: queue.SimpleQueue[list[tuple[int, float]] | BaseException | None] = queue.SimpleQueue()
-
-    def __iter__(self) -> Iterator[Piece]:
-        piece = self._model.model.piece
-        characters, thoughts = CharacterStream(), self._model.thoughts()
-        try:
-            while (batch := self._ready.get()) is not None:
-                if isinstance(batch, BaseException):
-                    raise batch
-                if (
-                    thoughts.over
-                ):  # the usual case, all tokens at once: the reader works while the decode wants all cores
-                    text = characters.add(b"".join([piece(token) for token, _ in batch]))
-                    logprobs = [logprob for _, logprob in batch]
-                else:
-                    text, logprobs = "", []
-                    for token, logprob in batch:
-                        text += thoughts.add(characters.add(piece(token)))
-                        if not thoughts.thinking:
-                            logprobs.append(logprob)
-                if text or logprobs:
-                    yield Piece(text, tuple(logprobs))
-            if rest := thoughts.finish():
-                yield Piece(rest, ())
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        """End it within one decode; from any thread, any number of times, also when it is over."""
-        self.stopped = True
-        self._model.interrupt(self)
-
-    def put(self, batch: list[tuple[int, float]]) -> None:
-        """Hand tokens to the reader."""
-        self.report.total_ms = 1000 * (time.perf_counter() - self.created)
-        self._ready.put(batch)
-
-    def end(self, reason: StopReason | BaseException) -> None:
-        """Tell the reader that it is over, and why."""
-        if isinstance(reason, BaseException):
-            self._ready.put(reason)
-        else:
-            self.report.stop_reason = reason
-        self._ready.put(None)
 
 
 class LocalModel:
@@ -131,6 +77,7 @@ class LocalModel:
         self._owner = Owner(engine, self._sequences, between=self._activation.off)
         self._filling = Filling(engine, self._sequences, self._owner, self._activation)
         lent = range(_SEQUENCES, _SEQUENCES + lent_sequences(self.model.size))
+        self._pace = Pace()
         self._prompts = KeptPrompts(engine, self._sequences, self._owner, self._activation, lent, Spill(spill))
 
     @classmethod
@@ -238,7 +185,9 @@ class LocalModel:
             context_used=len(plan.tokens),
             context_size=self._info.context_tokens,
         )
-        generation = LocalGeneration(self, report, created)
+        generation = LocalGeneration(
+            report, created, piece=self.model.piece, thoughts=self._thoughts, interrupt=self._owner.interrupt
+        )
         steps = self._answer(generation, plan, kept, sampling or self._info.sampling, grammar, tuple(adapters))
         self._owner.submit(priority, steps, lambda: generation.end("stopped"), generation)
         return generation
@@ -294,15 +243,8 @@ class LocalModel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- for generations --------------------------------------------------------------------------------------
-
-    def thoughts(self) -> ThoughtFilter:
-        """A new filter for one answer."""
+    def _thoughts(self) -> ThoughtFilter:
         return ThoughtFilter(inside=self._layout.template.opens_thought)
-
-    def interrupt(self, generation: LocalGeneration) -> None:
-        """End the decode that is running if it is for ``generation``."""
-        self._owner.interrupt(generation)
 
     # -- in the owner thread ----------------------------------------------------------------------------------
 
@@ -318,14 +260,15 @@ class LocalModel:
         engine, activation, report = self._engine, self._activation, generation.report
         out: list[int] = []
         reason: StopReason = "stopped"
-        sequence = -1
+        sequence, pace = -1, self._pace
+        drafter = Drafter(pace, plan.tokens)
         try:
             with Sampler(engine, sampling, grammar) as sampler:
                 guard = RepetitionGuard()
                 pending: list[tuple[int, float]] = []
                 flushed = 0.0
                 ends, piece = self._layout.ends, self.model.piece
-                decodes = -1
+                decodes, drafting = -1, engine.can_cut
                 while not generation.stopped:
                     if engine.decodes != decodes:  # at the beginning, and when somebody else had the engine
                         tokens = [*plan.tokens, *out]
@@ -338,7 +281,8 @@ class LocalModel:
                             break
                         if not out:
                             report.cached_tokens = cached
-                    token, logprob = sampler.choose()
+                        pace.interrupted()
+                    token, logprob = sampler.choose(drafter.row)
                     if ends(token):
                         reason = "end"
                         break
@@ -358,24 +302,40 @@ class LocalModel:
                     if len(out) >= plan.limit:
                         reason = "length"
                         break
+                    if drafter.confirms(token):
+                        continue
+                    if drafter.unused:
+                        engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
+                    drafter.judged()  # before anybody else may come: in between, the sequence is what was said
                     decodes = engine.decodes
                     yield
                     if engine.decodes == decodes and not generation.stopped:
                         activation.use(active)
+                        draft = drafter.draft(out, plan.limit - len(out) - 1) if drafting else ()
+                        began = time.perf_counter()
                         try:  # here, not in a function of its own: between two decodes every microsecond counts
-                            engine.step(sequence, token)
+                            if draft:
+                                engine.decode(sequence, [token, *draft], every=True)
+                            else:
+                                engine.step(sequence, token)
+                            pace.took(1 + len(draft), time.perf_counter() - began)
                             decodes = engine.decodes
                         except DecodeAborted:
+                            drafter.drop()
                             yield
                             self._owner.resume()
                             decodes = -1
                         except CacheFull:
+                            drafter.drop()
+                            drafting = False  # there is no room to try things
                             decodes = -1  # the prefill that follows makes room
             report.context_used = report.prompt_tokens + len(out)
             generation.put(pending)
         finally:
             activation.off()
             if sequence >= 0:
+                if drafter.unused:
+                    engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
                 self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
             if active and kept.name is not None:
                 with contextlib.suppress(ModelError):  # closed: a saved conversation is decoded when it reopens
