@@ -27,6 +27,7 @@ _LOWEST = {
     "gpu_layers": -1,
     "temperature": -1,
     "retries": 0,
+    "loop_tokens": 0,
     "drain_seconds": 0,
 }
 """The least that a number may be, where that is not 1."""
@@ -95,6 +96,8 @@ class EngineSettings:
     """Layers put on the GPU; -1 means all."""
     temperature: float = -1.0
     """Sampling temperature where the device does not say; below 0: see :attr:`drawn_at`."""
+    loop_tokens: int = 128
+    """An answer that says the same one to eight tokens over and over for so long ends there; 0: never."""
     url: str = "http://127.0.0.1:8000/v1"
     """Where the other server is; ``unix:/path`` for a socket."""
     key_file: str = ""

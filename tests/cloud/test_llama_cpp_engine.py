@@ -90,6 +90,38 @@ async def test_the_length_is_kept_and_the_end_is_told(engine: LlamaCppEngine) ->
     assert tokens < 400
 
 
+@pytest.mark.parametrize(
+    ("before", "loop", "guard", "said_at_most"),
+    [
+        (3, 1, 128, 3 + 1 + 128),  # the same word for ever
+        (0, 8, 128, 8 + 128),
+        (40, 5, 16, 40 + 5 + 16),
+        (0, 9, 128, 300),  # longer than what counts as a loop: a poem may have a refrain
+        (0, 1, 0, 300),  # switched off
+    ],
+)
+async def test_an_answer_that_only_repeats_itself_ends(
+    monkeypatch: pytest.MonkeyPatch, before: int, loop: int, guard: int, said_at_most: int
+) -> None:
+    words = [*range(1000, 1000 + before), *([*range(2000, 2000 + loop)] * 400)]
+
+    class Scripted:
+        def __init__(self) -> None:
+            self.words = iter(words)
+
+        def next(self, _row: int) -> int:
+            return next(self.words)
+
+        def close(self) -> None:
+            pass
+
+    engine = await LlamaCppEngine.start(replace(SETTINGS, loop_tokens=guard))
+    monkeypatch.setattr(engine._context, "sampler", lambda _sampling: Scripted())
+    _, tokens, finish = await said(engine, QUESTIONS[0], replace(GREEDY, max_tokens=300))
+    assert (tokens, finish) == (said_at_most, Finish.LENGTH)
+    await engine.close()
+
+
 async def test_the_same_seed_gives_the_same_answer(engine: LlamaCppEngine) -> None:
     warm = Sampling(max_tokens=20, temperature=1.5, seed=7)
     first, again, other = [

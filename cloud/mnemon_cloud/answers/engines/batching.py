@@ -26,6 +26,9 @@ _SLICE = 64
 _STALLED_SECONDS = 120.0
 """A decode that takes longer means the engine hangs."""
 
+_LONGEST_LOOP = 8
+"""Tokens of what counts as a loop when it is said over and over: "electric electric", "1, 1, 1,". Not a refrain."""
+
 Deliver = Callable[["list[tuple[Job, Piece | EngineError]]"], None]
 
 
@@ -46,6 +49,15 @@ class Job:
     decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )
+    last: deque[int] = field(default_factory=lambda: deque(maxlen=_LONGEST_LOOP))  # the newest first
+    repeated: list[int] = field(default_factory=lambda: [0] * _LONGEST_LOOP)
+
+    def loops(self, token: int) -> int:
+        """For how many tokens, this one included, a loop of whatever length has gone on."""
+        for back, earlier in enumerate(self.last):
+            self.repeated[back] = self.repeated[back] + 1 if token == earlier else 0
+        self.last.appendleft(token)
+        return max(self.repeated)
 
 
 class Batcher:
@@ -56,12 +68,16 @@ class Batcher:
         context: Its context; the batcher closes neither.
         sequences: Jobs at a time.
         deliver: Called on the batcher's thread with the new pieces of one decode.
+        loop_tokens: An answer that says the same over and over for so many tokens has become too long; 0: never.
     """
 
-    def __init__(self, vocabulary: Vocabulary, context: Context, *, sequences: int, deliver: Deliver) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, context: Context, *, sequences: int, deliver: Deliver, loop_tokens: int
+    ) -> None:
         self._vocabulary = vocabulary
         self._context = context
         self._deliver = deliver
+        self._loop_tokens = loop_tokens
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting: deque[Job] = deque()
         self._active: list[Job] = []
@@ -226,6 +242,7 @@ class Batcher:
         job.following = token
         job.produced += 1
         text = job.decoder.decode(self._vocabulary.piece(token))
-        if job.produced >= job.sampling.max_tokens or job.position >= self._context.window:
+        long = job.produced >= job.sampling.max_tokens or job.position >= self._context.window
+        if long or (self._loop_tokens and job.loops(token) >= self._loop_tokens):
             return Piece(text + job.decoder.decode(b"", final=True), 1, Finish.LENGTH)
         return Piece(text, 1)

@@ -43,7 +43,13 @@ class LlamaCppEngine:
         self._name = name
         self._places = settings.parallel
         self._loop = asyncio.get_running_loop()
-        self._batcher = Batcher(vocabulary, context, sequences=settings.parallel, deliver=self._deliver)
+        self._batcher = Batcher(
+            vocabulary,
+            context,
+            sequences=settings.parallel,
+            deliver=self._deliver,
+            loop_tokens=settings.loop_tokens,
+        )
         self._closed = False
 
     @classmethod
