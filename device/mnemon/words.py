@@ -47,6 +47,12 @@ CALENDAR_WORDS = frozenset(
     [*MONTHS, *"monday tuesday wednesday thursday friday saturday sunday today tomorrow yesterday".split()]
 )
 
+_DENIAL = re.compile(
+    r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|used to|stopped|quit|g[ai]ve(?:n)? up|sold"
+    r"|(?:do|does|did|is|are|was|were|have|has|had|ca|could|wo|would|should|ai)n['’]?t)\b",
+    re.IGNORECASE,
+)
+
 _NUMBERS = {
     word: str(number)
     for number, word in enumerate(
@@ -150,3 +156,8 @@ def calendar_words(text: str) -> list[str]:
 def sentences(text: str) -> list[str]:
     """``text`` cut after its sentences; the cut is a guess, good enough to check a claim at a time."""
     return [part for part in SENTENCE_END.split(text) if part.strip()]
+
+
+def denies(clause: str) -> bool:
+    """Whether a clause says that something is not so, or no longer: of two with the same words only one does."""
+    return bool(_DENIAL.search(clause))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mnemon.answering.acknowledgement import acknowledge
 from mnemon.answering.evidence import UNKNOWN, day, excerpt, quote, weigh
 from mnemon.answering.fallback import LOST, TOO_HARD, in_other_words
-from mnemon.answering.gate import Gate, Sources, is_broken, says_unknown
+from mnemon.answering.gate import ABOUT_MNEMON, Gate, Sources, is_broken, says_unknown
 from mnemon.answering.questions import understand
 from mnemon.answering.summary import asks_for_summary
 from mnemon.memory.records import Recalled, Source
@@ -136,6 +136,35 @@ def test_weak_evidence_is_quoted_with_a_hedge_and_none_is_admitted() -> None:
     assert quote(asked, none, NOW) == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("told", "question"),
+    [
+        ("I'm a nurse", "What's my job?"),
+        ("I'm not married", "Am I married?"),
+        ("We have a cat", "Do we have a cat?"),
+        ("i smoke", "do I smoke?"),
+    ],
+)
+def test_what_is_told_in_three_words_is_told(told: str, question: str) -> None:
+    assert told in quote(understand(question), weigh(understand(question), [memory(told)]), NOW)
+
+
+@pytest.mark.parametrize("said", ["ok", "Yes.", "hello there", "thanks a lot"])
+def test_what_tells_nothing_is_never_quoted(said: str) -> None:
+    asked = understand("What's my job?")
+    assert quote(asked, weigh(asked, [memory(said, cosine=0.9)]), NOW) == UNKNOWN
+
+
+def test_what_was_told_of_one_relative_is_no_sure_answer_about_another() -> None:
+    told = memory("My sister Ines has her birthday on 4 May.", cosine=0.7)
+    for question in ("What is my wife called?", "When is my dad's birthday?"):
+        asked = understand(question)
+        assert says_unknown(quote(asked, weigh(asked, [told]), NOW))
+    for question in ("When is my sister's birthday?", "When is my sis's birthday?", "Whose birthday is in May?"):
+        asked = understand(question)
+        assert quote(asked, weigh(asked, [told]), NOW).startswith("You told me")
+
+
 def test_what_no_longer_holds_is_said_to_have_changed() -> None:
     asked = understand("where do I live?")
     weighed = weigh(asked, [memory("I live in Leeds", cosine=0.9, overlap=1.0, valid=False)])
@@ -200,6 +229,44 @@ def test_what_was_said_of_somebody_else_is_not_said_of_the_owner() -> None:
     ).refusal
     assert not let_through("Your dog is called Biscuit.", told, told=False).refusal
     assert not let_through("You are afraid of the hoover.", "I'm afraid of the hoover.", told=False).refusal
+
+
+@pytest.mark.parametrize(
+    ("told", "answer", "allowed"),
+    [
+        ("I'm not allergic to peanuts, only to walnuts", "You are allergic to peanuts.", False),
+        ("I'm not allergic to peanuts, only to walnuts", "You are not allergic to peanuts.", True),
+        ("I used to live in Leeds", "I'll remember that you live in Leeds.", False),
+        ("I used to live in Leeds", "I'll remember that you used to live in Leeds.", True),
+        ("i dont work at Aldi any more, i'm at Lidl now", "You work at Aldi.", False),
+        ("My dog isn't called Biscuit, he's called Rex", "Got it, your dog is called Biscuit.", False),
+        ("I quit smoking in March", "You smoke.", False),
+        ("I drive a Volvo", "You don't drive a Volvo.", False),
+        ("I no longer smoke", "I'll remember that you don't like smoke.", False),
+        ("I don't like smoke", "I'll remember that you don't like smoke.", True),
+    ],
+)
+def test_what_was_denied_is_not_said_to_be_so_nor_the_other_way_round(told: str, answer: str, allowed: bool) -> None:
+    assert bool(let_through(answer, told, message=told, told=False).refusal) is not allowed
+    question = "Is it so?"
+    assert bool(let_through(answer.split("that ")[-1].capitalize(), told, message=question).refusal) is not allowed
+
+
+def test_the_words_of_a_question_are_no_source_for_its_answer() -> None:
+    told, question = "I'm afraid of flying", "Am I a pilot afraid of flying?"
+    assert let_through("Yes, you are a pilot.", question, told, message=question).refusal
+    assert not let_through("Yes, you are afraid of flying.", question, told, message=question).refusal
+
+
+def test_what_is_told_is_not_refused() -> None:
+    refusal = "I can't do that, I can only talk and remember."
+    assert let_through(refusal, ABOUT_MNEMON, told=False, message="I have a car").refusal
+    assert not let_through(refusal, ABOUT_MNEMON, told=False, message="order me a pizza").refusal
+
+
+def test_a_small_model_does_not_take_the_owners_life_for_its_own() -> None:
+    assert let_through("I'm a nurse. What is on your mind?", "I'm a nurse", told=False, message="I'm a nurse").refusal
+    assert not let_through("I'm a computer program.", ABOUT_MNEMON, told=False, message="what are you?").refusal
 
 
 def test_an_unsure_wording_is_not_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,32 @@ NAMES_IT = 0.10
 QUOTE_CHARACTERS = 240
 # A question with more meaningful words than this explains a task; it is not about something told without saying so.
 SHORT_QUESTION_WORDS = 8
+
+_OF_THE_OWNER = re.compile(r"\b(?:i|i['’]?m|i['’]ve|we|we['’]re|we['’]ve|my|our)\b", re.IGNORECASE)
+_RELATIVES = {
+    words.stem(word): tuple(who.split())
+    for names, who in (
+        ("wife husband spouse partner girlfriend boyfriend fiance fiancee fiancé fiancée", "partner"),
+        ("mum mom mam mother mummy", "mother"),
+        ("dad father daddy", "father"),
+        ("parents parent", "mother father"),
+        ("sister sis", "sister"),
+        ("brother bro", "brother"),
+        ("sibling siblings", "sister brother"),
+        ("son", "son"),
+        ("daughter", "daughter"),
+        ("child children kid kids baby", "son daughter"),
+        ("gran grandma grandmother nan granny", "grandmother"),
+        ("grandad grandpa grandfather", "grandfather"),
+        ("grandparents", "grandmother grandfather"),
+        ("aunt auntie", "aunt"),
+        ("uncle", "uncle"),
+        ("cousin", "cousin"),
+        ("nephew", "nephew"),
+        ("niece", "niece"),
+    )
+    for word in names.split()
+}
 
 UNKNOWN = "I don't know that yet. Tell me and I'll remember it."
 
@@ -93,7 +120,8 @@ def is_about_what_was_told(asked: Asked, evidence: Evidence, *, small: bool) -> 
 
 def _strength(asked: Asked, memory: Recalled, near: float, *, changed: bool) -> Strength:
     """Strong by meaning alone: that it was said just now makes it likelier to be meant, not surer to be right."""
-    if _support(asked, memory, changed=changed) >= STRONG or (near >= WEAK and _has_the_fact(asked, memory)):
+    sure = _support(asked, memory, changed=changed) >= STRONG or (near >= WEAK and _has_the_fact(asked, memory))
+    if sure and not _is_of_another(asked, memory):
         return "strong"
     fits = asked.wanted == "anything" or _holds(asked.wanted, memory.text)
     return "weak" if near >= (WEAK if fits else WEAK_WITHOUT_VALUE) else "none"
@@ -129,8 +157,20 @@ def _has_the_fact(asked: Asked, memory: Recalled) -> bool:
 
 
 def _says_something(text: str) -> bool:
-    """More than a greeting or an "ok": two words that carry meaning, or a name or number."""
-    return len(words.content_words(text)) > 1 or bool(words.names(text) or words.numbers(text))
+    """More than a greeting or an "ok": two words that carry meaning, or one that is said of the owner ("I'm a
+    nurse"), or a name or number."""
+    enough = 1 if _OF_THE_OWNER.search(text) else 2
+    return len(words.content_words(text)) >= enough or bool(words.names(text) or words.numbers(text))
+
+
+def _is_of_another(asked: Asked, memory: Recalled) -> bool:
+    """Whether the question names relatives and the memory others: a wife's name is not in what a sister is called."""
+    wanted, told = _relatives(asked.text), _relatives(memory.text)
+    return bool(wanted and told) and not wanted & told
+
+
+def _relatives(text: str) -> set[str]:
+    return {who for stem in words.stems(text) for who in _RELATIVES.get(stem, ())}
 
 
 def _holds(wanted: Wanted, text: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mnemon import words
-from mnemon.answering.questions import Asked
+from mnemon.answering.questions import Asked, wants_something
 from mnemon.memory.records import Recalled
 from mnemon.runtime.chat_model import Generation, Piece
 
@@ -37,6 +37,8 @@ _BROKEN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _THANKS = re.compile(r"\bthank(?:s| you) for (?:telling|letting)\b", re.IGNORECASE)
+_CANNOT = re.compile(r"\bi (?:can['’]?t|cannot|can not) do that\b", re.IGNORECASE)
+_TELLS = re.compile(r"\W*(?:i|i['’]m|i['’]ve|we|my|our) (?!(?:need|want|wish|would like)\b)", re.IGNORECASE)
 _THE_USER = re.compile(r"\bthe user\b", re.IGNORECASE)
 # Long enough to see a role marker or a "you" at the start of a sentence before any of it is out.
 HELD_CHARACTERS = 24
@@ -55,6 +57,8 @@ _PHRASING = frozenset(
     tomorrow tough told understood update want welcome wonder wonderful work yesterday
     """.split()
 )
+# How one phrases, but not of the owner: "you don't like smoke" claims more than "I no longer smoke".
+_FEELING = frozenset(words.stem(w) for w in "favourite hope like love want".split())
 # What Mnemon may say of itself.
 ABOUT_MNEMON = (
     "I'm Mnemon, your small personal assistant. I run on your own device, this one, and remember what you tell me. "
@@ -62,6 +66,8 @@ ABOUT_MNEMON = (
     "allow it. That is a hard one for my small on-device model. I can ask the larger cloud model if you allow it. "
     "I am a computer program; I cannot see or go anywhere. I keep everything private."
 )
+_OF_ITSELF = re.compile(r"\bi(?:['’]m| am| was) an?\b|\bi (?:work|live|own|drive|play)\b", re.IGNORECASE)
+_MNEMON_IS = _PHRASING | set(words.content_words(ABOUT_MNEMON))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,25 @@ def says_unknown(text: str) -> bool:
 def is_broken(text: str) -> bool:
     """Whether ``text`` shows the machinery: role markers, control tokens, the prompt's own headings."""
     return bool(_BROKEN.search(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """A clause of what was told, not of a question: that somebody asks it makes nothing true.
+
+    Attributes:
+        stems: Those of all its words.
+        of_owner: The owner speaks of themselves in it.
+        denied: It says that something is not so.
+    """
+
+    stems: set[str]
+    of_owner: bool
+    denied: bool
+
+    @classmethod
+    def read(cls, text: str) -> _Clause:
+        return cls(words.stems(text), bool(_OWNER_SPEAKS.search(text)), words.denies(text))
 
 
 class Sources:
@@ -105,8 +130,8 @@ class Sources:
         self._numbers = {n for part in parts for n in words.numbers(part)}
         named = {words.stem(name) for part in parts for name in words.names(part)}
         self._sequences = [[(stem, stem in named) for stem in words.content_words(part)] for part in parts]
-        clauses = (clause for part in parts for clause in _CLAUSE_END.split(part))
-        self._of_owner = [words.stems(clause) for clause in clauses if _OWNER_SPEAKS.search(clause)]
+        told = (part for text in parts for part in words.sentences(text) if not wants_something(part))
+        self._clauses = [clause for part in told for clause in map(_Clause.read, _CLAUSE_END.split(part))]
 
     def __contains__(self, word: str) -> bool:
         return self.has_stem(words.stem(word))
@@ -126,8 +151,14 @@ class Sources:
         return False
 
     def says_of_owner(self, stems: set[str]) -> bool:
-        """Whether a clause in which the owner speaks of themselves has all of these stems."""
-        return any(stems <= clause for clause in self._of_owner)
+        """Whether a clause in which the owner tells of themselves has all of these stems."""
+        return any(clause.of_owner and stems <= clause.stems for clause in self._clauses)
+
+    def says_the_opposite(self, stems: set[str], *, denied: bool) -> bool:
+        """Whether clauses have all of these stems, and every one of them denies what is not ``denied``, or the other
+        way round: "You live in Leeds" of "I used to live in Leeds"."""
+        signs = {clause.denied for clause in self._clauses if stems <= clause.stems}
+        return bool(stems) and bool(signs) and denied not in signs
 
     def has_number(self, number: str) -> bool:
         """Whether the number occurs, as written or with its parts."""
@@ -230,11 +261,15 @@ class Gate:
             return Verdict(False, "the model began to repeat itself")
         if self._strict and self._asked.asks and _THANKS.search(sentence):
             return Verdict(False, "it thanks for what was not told")
+        if self._strict and _CANNOT.search(sentence) and _TELLS.match(self._asked.text):
+            return Verdict(False, "it refuses what nobody asked for")
         if says_unknown(sentence):
             out_of_place = self._strict and self._asked.of_owner and not self._asked.asks  # nothing was asked
             return Verdict(not self._told and not out_of_place, "the model did not find it in what was recalled")
         claim = self._told or (_SECOND_PERSON.search(sentence) and not _OFFER.search(sentence))
         verdict = self._check_values(sentence) if claim or self._strict else Verdict(True)
+        if verdict.allowed and claim:
+            verdict = self._check_sign(sentence)
         if verdict.allowed and self._strict:
             verdict = self._check_words(sentence, claim=bool(claim))
         if verdict.allowed and self._told and self._logprobs and min(self._logprobs) < UNSURE_LOGPROB:
@@ -256,6 +291,9 @@ class Gate:
         for stem in stems:
             if not self._sources.has_stem(stem) and stem not in _PHRASING:
                 return Verdict(False, f"“{stem}” is in none of its sources")
+        for clause in _CLAUSE_END.split(sentence):
+            if _OF_ITSELF.search(clause) and not set(words.content_words(clause)) <= _MNEMON_IS:
+                return Verdict(False, "it says of itself what was told of somebody else")
         if claim:
             sourced = [stem for stem in stems if stem not in _PHRASING]
             if not self._asked.asks and (strange := set(sourced) - words.stems(self._asked.text)):
@@ -264,13 +302,21 @@ class Gate:
                 if not self._sources.has_in_order(first, second):
                     return Verdict(False, f"“{first} … {second}” is said like that in none of its sources")
             for clause in _CLAUSE_END.split(sentence):
-                of_owner = {stem for stem in words.content_words(clause) if stem not in _PHRASING}
+                of_owner = {stem for stem in words.content_words(clause) if stem not in _PHRASING - _FEELING}
                 if _YOU.search(clause) and not self._sources.says_of_owner(of_owner):
                     return Verdict(False, "its sources say that of somebody else")
         if self._told and not self._asked.yes_no:
             asked = set(words.content_words(self._asked.text))
             if not any(stem not in asked and stem not in _PHRASING for stem in stems):
                 return Verdict(False, "it adds nothing to the question")
+        return Verdict(True)
+
+    def _check_sign(self, sentence: str) -> Verdict:
+        """What was denied is not said to be so: "I'm not allergic to peanuts" has every word of the opposite."""
+        for clause in _CLAUSE_END.split(sentence):
+            stems = {stem for stem in words.content_words(clause) if stem not in _PHRASING}
+            if _SECOND_PERSON.search(clause) and self._sources.says_the_opposite(stems, denied=words.denies(clause)):
+                return Verdict(False, "its sources say the opposite")
         return Verdict(True)
 
     def _check_values(self, sentence: str) -> Verdict:

@@ -106,7 +106,7 @@ def understand(text: str) -> Asked:
     """The form of ``text``; its last sentence decides whether it asks when there are several."""
     plain = text.replace("’", "'").strip()
     parts = words.sentences(plain) or [plain]
-    asking = [part for part in parts if _wants_something(part)]
+    asking = [part for part in parts if wants_something(part)]
     asks = bool(asking) and (asking[-1] is parts[-1] or len(words.words(parts[-1])) <= 4)
     core = asking[-1] if asks else plain
     return Asked(
@@ -123,7 +123,8 @@ def understand(text: str) -> Asked:
     )
 
 
-def _wants_something(sentence: str) -> bool:
+def wants_something(sentence: str) -> bool:
+    """Whether a sentence asks, or asks for something."""
     if sentence.rstrip("\"')” ").endswith("?"):
         return True
     return bool(_ASKING.match(sentence) or _REQUEST.search(sentence) or _ORDER.match(sentence))

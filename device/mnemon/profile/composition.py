@@ -115,7 +115,8 @@ def says_only(text: str, facts: Sequence[Fact]) -> bool:
     for part in re.split(r"[.,;]|\band\b", text):
         claimed = words.content(part) - frame
         if claimed and not any(
-            claimed <= fact and _same_sign(part, f.text) for fact, f in zip(known, facts, strict=True)
+            claimed <= fact and words.denies(part) == words.denies(f.text)
+            for fact, f in zip(known, facts, strict=True)
         ):
             return False
     said = words.stems(text)
@@ -130,11 +131,6 @@ def _by_model(facts: Sequence[Fact], model: ChatModel) -> str:
         return ""
     usable = bool(answer_lines(text)) and len(text) <= MAX_CHARACTERS and text.endswith(".")
     return text if usable and says_only(text, facts) else ""
-
-
-def _same_sign(part: str, fact: str) -> bool:
-    negative = re.compile(r"\b(?:not|no|never|cannot)\b", re.IGNORECASE)
-    return bool(negative.search(part)) == bool(negative.search(fact))
 
 
 _FIRST = {"name": 0, "nickname": 1, "home": 0, "job": 1, "employer": 2}
