@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +35,26 @@ def test_a_question_of_its_own_does_not_lean_on_the_one_before(tmp_path: Path) -
         chat = assistant.chat()
         chat.send("What is my dog called?").finish()
         assert "Biscuit" not in chat.send("When was I born?").finish().text
+
+
+@pytest.mark.parametrize(("said", "searches"), [("Good morning! How are you today?", 2), ("It rained today.", 2)])
+def test_small_talk_is_looked_up_once_in_all_memory_and_once_in_the_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, searches: int
+) -> None:
+    """What may have changed since is looked for where the answer rests on it: it takes longer than the rest."""
+    with Assistant(tmp_path) as assistant:
+        for told in ("We moved to Leeds.", "We painted the kitchen green.", "I slept badly.", "We moved to Bristol."):
+            assistant.remember(told)
+        calls: list[str] = []
+        recall = assistant.memory.recall
+
+        def counted(text: str, **how: Any) -> Any:
+            calls.append(text)
+            return recall(text, **how)
+
+        monkeypatch.setattr(assistant.memory, "recall", counted)
+        assistant.ask(said)
+        assert len(calls) == searches
+        calls.clear()
+        assert "Bristol" in assistant.ask("Where do we live?").text
+        assert len(calls) > searches

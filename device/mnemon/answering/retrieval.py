@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mnemon.answering import history
-from mnemon.answering.evidence import Evidence, Strength, weigh
+from mnemon.answering.evidence import Evidence, Strength, is_about_what_was_told, weigh
 from mnemon.answering.questions import Asked, understand
 from mnemon.memory.records import Message, Recalled
 
@@ -52,6 +52,8 @@ def _look_up(memory: Memory, kept: Memory, asked: Asked, question: Message) -> E
     recalled = _corrected(memory, asked, question, recalled)
     found = history.of_the_time(memory, asked, recalled)
     evidence = weigh(asked, found, conversation_id=question.conversation_id)
+    if not is_about_what_was_told(asked, evidence, small=True):
+        return evidence  # small talk is not answered from it: two searches and a dozen embeddings less
     return history.other_side(memory, asked, evidence)
 
 
