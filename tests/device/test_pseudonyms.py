@@ -110,6 +110,27 @@ def test_every_spelling_of_a_value_is_found(text: str) -> None:
     assert KnownValues([PrivateValue("Zoë", "person")]).find(text)
 
 
+@pytest.mark.parametrize(
+    ("told", "written"),
+    [
+        ("Jürgen Müller", "Juergen Mueller"),
+        ("Jürgen Müller", "JUERGEN MUELLERS"),
+        ("Søren Ågård", "Soeren Aagaard"),
+        ("Søren Ågård", "Soren Agard"),
+        ("Björn Weiß", "Bjoern Weiss"),
+        ("Wałęsa", "Walesa"),
+        ("Đorđe", "Djordje"),
+        ("Đorđe", "Dorde"),
+        ("Þóra", "Thora"),
+        ("Işıl", "Isil"),
+        ("Cæcilie", "Caecilie"),
+    ],
+)
+def test_a_name_is_found_as_keyboards_without_its_letters_write_it(told: str, written: str) -> None:
+    known = KnownValues([PrivateValue(told, "person")])
+    assert {(f.start, f.end) for f in known.find(f"Ask {written} about it")} >= {(4, 4 + len(written))}
+
+
 @pytest.mark.parametrize("text", ["zoetrope", "Azoe", "zoe1"])
 def test_words_inside_words_are_not_touched(text: str) -> None:
     assert not KnownValues([PrivateValue("Zoë", "person")]).find(text)

@@ -9,6 +9,10 @@ from functools import lru_cache
 from mnemon.privacy.findings import WORD
 
 _SAME = {"’": "'", "‘": "'", "ʼ": "'", "‐": "-", "‑": "-", "–": "-", "—": "-"}
+_BARE = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe"}
+"""Letters of their own, which Unicode does not take apart, as those write them who have no key for them."""
+_SPELT_OUT = {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "đ": "dj"}
+"""Letters that people spell with two where there is no key for them."""
 
 
 @lru_cache(maxsize=4096)
@@ -19,12 +23,19 @@ def _folded(letter: str) -> str:
         return ""
     # Twice: some letters fold to one with an accent of its own ("İ").
     bare = "".join(c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c))
-    return "".join(c for c in unicodedata.normalize("NFKD", bare.casefold()) if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", bare.casefold())
+    return "".join(_BARE.get(c, c) for c in plain if not unicodedata.combining(c))
 
 
 def fold(text: str) -> str:
     """``text`` as it is compared; runs of white space are one space."""
     return " ".join("".join(_folded(c) for c in text).split())
+
+
+def spelt_out(text: str) -> str:
+    """``text`` with "ü" as "ue" and its like; the same where there are none."""
+    whole = unicodedata.normalize("NFC", text).casefold()
+    return "".join(_SPELT_OUT.get(letter, letter) for letter in whole)
 
 
 @dataclass(frozen=True, slots=True)

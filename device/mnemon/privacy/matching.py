@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from mnemon.privacy.findings import UNSPACED, Finding
-from mnemon.privacy.folding import Token, tokens
+from mnemon.privacy.folding import Token, spelt_out, tokens
 from mnemon.privacy.known import PrivateValue, distinct
 from mnemon.privacy.lexicon import (
     AFTER_A_WORD,
@@ -50,12 +50,9 @@ class KnownValues:
             words = tuple(token.word for token in tokens(each.value))
             if not words:
                 continue
-            self._by_first.setdefault(words[0], []).append((words, each))
+            for spelling in {words, tuple(token.word for token in tokens(spelt_out(each.value)))}:
+                self._take(spelling, each)
             joined = "".join(words)
-            if len(joined) >= _SHORTEST_SPELT:
-                self._joined[joined] = each
-            if len(words) > 1 and len(joined) >= _SHORTEST_JOINED:
-                self._by_first.setdefault(joined, []).append(((joined,), each))  # "annarossi"
             if sum(c.isdigit() for c in joined) >= _SHORTEST_CODE:
                 self._codes[joined] = each
             if UNSPACED.fullmatch(each.value):
@@ -67,6 +64,15 @@ class KnownValues:
                     self._numbers.setdefault(digits[-9:], each.kind)  # with or without the country's code
         for sequences in self._by_first.values():
             sequences.sort(key=lambda pair: -len(pair[0]))
+
+    def _take(self, words: tuple[str, ...], value: PrivateValue) -> None:
+        """Look for the words one after the other, spelt out and run together."""
+        self._by_first.setdefault(words[0], []).append((words, value))
+        joined = "".join(words)
+        if len(joined) >= _SHORTEST_SPELT:
+            self._joined[joined] = value
+        if len(words) > 1 and len(joined) >= _SHORTEST_JOINED:
+            self._by_first.setdefault(joined, []).append(((joined,), value))  # "annarossi"
 
     def find(self, text: str) -> list[Finding]:
         """Every known value in ``text``. They may overlap; the longer ones come first at each place."""

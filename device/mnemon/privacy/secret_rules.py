@@ -16,11 +16,14 @@ _SHARED = re.compile(
     r"https?://(?:[^/]{1,200}\.)?(?:docs\.google\.com|drive\.google\.com|dropbox\.com|1drv\.ms|we\.tl|zoom\.us|meet\.google\.com|calendly\.com|sharepoint\.com)/",
     re.IGNORECASE,
 )
+_HOOK = re.compile(r"https?://(?:hooks?\.|[^?#]{1,500}/(?:web)?hooks?/)[^?#]{0,500}\w{8}", re.IGNORECASE)
+_DRAWN = re.compile(r"/(?=[^/?#]*[a-z])(?=[^/?#]*[A-Z])(?=(?:[^/?#\d]*\d){2})[A-Za-z0-9]{10,200}(?=[/?#]|\Z)")
+"""A piece of a path as random numbers are written: small and large letters and several digits, and no word's end."""
 
 
 def _private_url(url: str) -> bool:
     """Whether a link opens something for whoever has it."""
-    return bool(_KEYED.search(url) or _SHARED.match(url))
+    return bool(_KEYED.search(url) or _SHARED.match(url) or _HOOK.match(url) or _DRAWN.search(url))
 
 
 RULES: Final[tuple[PatternRule, ...]] = (
