@@ -4,9 +4,12 @@
 
 A step is two evaluations of four answers of 32 tokens behind prompts of 192, which have nothing in common, with a
 steering vector and with its opposite. It is held against two bare ``llama_decode`` calls, each of all 128 tokens with
-all logits, nothing read; and against the usual way: prompts and answers decoded whole, under the adapter, for each of
-the two. All with one thread and in turns; what counts is the processor's time, into which other programs hardly come,
-and of each the best of the rounds. Memory is the peak of two processes, one of which has only chatted.
+all logits, nothing read, by the base model; and against the usual way: prompts and answers decoded whole, under the
+adapter, for each of the two. The bare decodes are in the same context, for one and the same decode takes up to a
+tenth longer in one context than in another made alike, as its memory happens to lie. All with one thread and in
+turns; what counts is the processor's time, into which other programs hardly come, and of each the best of the rounds.
+A step comes after one of its kind, as in a lesson, and bare decodes after others: the first one after something else
+has llama.cpp make its graphs anew. Memory is the peak of two processes, one of which has only chatted.
 """
 
 from __future__ import annotations
@@ -32,7 +35,6 @@ from mnemon.runtime.catalog import ModelSpec
 from mnemon.runtime.chat_model import ChatMessage
 from mnemon.runtime.engine import Engine
 from mnemon.runtime.scoring import Scorer
-from mnemon.runtime.together import Together
 from mnemon.runtime.vocabulary import Model
 from mnemon.runtime.worker import LocalModel
 from mnemon.settings import ModelSettings
@@ -85,21 +87,11 @@ def steps(spec: ModelSpec, rounds: int) -> list[dict[str, Any]]:
     given = examples()
     with LocalModel.load(spec, ModelSettings(threads=1)) as local:
         model = local.model
-        sequences = 2 * EXAMPLES
         with (
-            Engine(model, cells=EXAMPLES * (PROMPT + ANSWER), sequences=sequences, threads=1, batch=128) as bare,
             Engine(model, cells=EXAMPLES * (PROMPT + ANSWER), sequences=EXAMPLES, threads=1, batch=512) as usual,
             scorer_of(local, given) as scorer,
         ):
-            together, activation = Together(bare, sequences), Activation(usual, Loras(model))
-            for i, (prompt, _) in enumerate(given):
-                bare.decode(i, prompt[:-1])
-
-            def two_decodes() -> None:
-                for _ in range(2):
-                    together.decode([(EXAMPLES + i, [p[-1], *a[:-1]]) for i, (p, a) in enumerate(given)])
-                    for i in range(EXAMPLES):
-                        bare.copy(i, EXAMPLES + i, PROMPT - 1)
+            activation = Activation(usual, Loras(model))
 
             def usual_way(adapter: Steering) -> None:
                 for sign in (1.0, -1.0):
@@ -110,17 +102,18 @@ def steps(spec: ModelSpec, rounds: int) -> list[dict[str, Any]]:
                         usual._decode(i, [prompt[-1], *answer[:-1]], all_logits=True, last=True)
 
             def step(adapter: Steering | Lora) -> None:
-                scorer.scores([(adapter, EPS)])
-                scorer.scores([(adapter, -EPS)])
+                for sign in (1.0, -1.0):
+                    scorer.scores([(adapter, sign * EPS)])
 
-            for i in range(EXAMPLES):
-                bare.copy(i, EXAMPLES + i, PROMPT - 1)
             scorer.scores(())
             times: list[list[float]] = [[], [], [], []]
             for seed in range(rounds):
                 vector, matrices = steering(model, seed), lora(model, seed)
-                for i, work in enumerate((two_decodes, partial(step, vector), partial(step, matrices))):
-                    times[i].append(spent(work))
+                bare_decodes(local, scorer)
+                times[0].append(bare_decodes(local, scorer))
+                step(steering(model, rounds + seed))
+                for times_of, adapter in zip(times[1:3], (vector, matrices), strict=True):
+                    times_of.append(spent(partial(step, adapter)))
                 if seed < max(1, rounds // 3):
                     times[3].append(spent(partial(usual_way, vector)))
     decodes, steered, changed, whole = map(min, times)
@@ -136,6 +129,25 @@ def steps(spec: ModelSpec, rounds: int) -> list[dict[str, Any]]:
         ),
         row(f"{name}, against the usual way, {whole:.3f} s", share, f"≤ {USUAL}", share <= USUAL),
     ]
+
+
+def bare_decodes(local: LocalModel, scorer: Scorer) -> float:
+    """Seconds of the processor for two bare decodes of all answers behind their prompts, by the base model."""
+    kept, times = local._prompts, []
+
+    def decode() -> None:
+        for _ in range(2):
+            branches = [kept.branch(prompt) for prompt in scorer._prompts]
+            parts = [
+                (branch, [prompt.last, *answer[:-1]])
+                for branch, prompt, answer in zip(branches, scorer._prompts, scorer._answers, strict=True)
+            ]
+            times.append(spent(partial(kept.together.decode, parts)))
+            for branch in branches:
+                kept.end(branch)
+
+    local._owner.call(decode)
+    return sum(times)
 
 
 def chat(spec: ModelSpec, *, learn: bool) -> float:
