@@ -10,6 +10,7 @@ from textual.widgets import Input, OptionList
 
 from mnemon.memory.records import Fact
 from mnemon.terminal.app import MnemonApp
+from mnemon.terminal.screens.dialogs import Choose
 
 WIDE = (120, 30)
 
@@ -127,6 +128,27 @@ async def test_forgetting_asked_in_the_conversation_needs_a_yes(home: Path) -> N
                 await wait_until(pilot, lambda: ("My dog is called Biscuit." in list(stored(app))) is stays)  # noqa: B023
             assert not [text for text in stored(app) if "Biscuit" in text]
             assert not _facts(app)
+
+
+async def test_marks_and_not_colour_alone_say_what_would_be_forgotten(home: Path) -> None:
+    long = f"I am allergic to walnuts, {'which is a nuisance at every single party, ' * 3}and to bees."
+    answers: list[object] = []
+    with opened(home) as app:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            app.push_screen(
+                Choose("Forget this?", [("m1", long)], [("m2", "I like cats."), ("m3", "Bees!")]), answers.append
+            )
+            await wait_until(pilot, lambda: "[x] I am allergic to walnuts" in screen_text(app))
+            shown = screen_text(app)
+            assert "and to bees." in shown  # nothing is cut
+            assert "[ ] I like cats." in shown
+            await pilot.press("end", "space")
+            await wait_until(pilot, lambda: "[x] Bees!" in screen_text(app))
+            await pilot.press("home", "enter")
+            await wait_until(pilot, lambda: "[ ] I am allergic to walnuts" in screen_text(app))
+            await pilot.press("y")
+            await wait_until(pilot, lambda: answers == [("m3",)])
 
 
 async def test_a_message_without_facts_gets_one_by_hand(home: Path) -> None:

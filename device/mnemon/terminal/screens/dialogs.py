@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Input, SelectionList, Static, TextArea
+from textual.widgets import Input, Static, TextArea
+
+from mnemon.terminal.widgets.checklist import Checklist
 
 
 class Confirm(ModalScreen[bool]):
@@ -107,7 +108,7 @@ class Rewrite(ModalScreen[str | None]):
 
 
 class Choose(ModalScreen[tuple[str, ...] | None]):
-    """Asks which of several things: those that are surely meant are chosen already. Enter alone chooses nothing."""
+    """Asks which of several things: those that are surely meant are chosen already. Enter alone accepts nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "accept", "Yes", id="choose.yes"),
@@ -117,22 +118,26 @@ class Choose(ModalScreen[tuple[str, ...] | None]):
     def __init__(self, question: str, sure: Sequence[tuple[str, str]], perhaps: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self._question = question
-        self._offered = [(text, id, True) for id, text in sure] + [(text, id, False) for id, text in perhaps]
+        self._sure = sure
+        self._perhaps = perhaps
 
     def compose(self) -> ComposeResult:
         """The question, what can be chosen, and how to answer."""
         with Vertical(classes="dialog -tall"):
             yield Static(self._question, classes="title", markup=False)
-            yield SelectionList[str](*((Text(text), id, chosen) for text, id, chosen in self._offered))
-            yield Static("space choose   y forget what is chosen   n no", classes="keys", markup=False)
+            yield Checklist(
+                [("What you surely mean:", self._sure), ("What you may mean:", self._perhaps)],
+                chosen=[id for id, _ in self._sure],
+            )
+            yield Static("space choose   y forget what is marked [x]   n no", classes="keys", markup=False)
 
     def on_mount(self) -> None:
         """The list has the keys."""
-        self.query_one(SelectionList).focus()
+        self.query_one(Checklist).focus()
 
     def action_accept(self) -> None:
         """Close with what is chosen."""
-        self.dismiss(tuple(self.query_one(SelectionList).selected) or None)
+        self.dismiss(self.query_one(Checklist).chosen or None)
 
     def action_cancel(self) -> None:
         """Close without choosing anything."""

@@ -37,12 +37,11 @@ class MemoryPanel(Vertical):
             self.fact = fact
 
     class ForgetWanted(Posted):
-        """The owner wants ``memory_id`` gone; ``words`` say what it is."""
+        """The owner wants ``memory_id`` gone."""
 
-        def __init__(self, memory_id: str, words: str) -> None:
+        def __init__(self, memory_id: str) -> None:
             super().__init__()
             self.memory_id = memory_id
-            self.words = words
 
     class SettleWanted(Posted):
         """The owner says that ``fact`` is right, and what contradicts it is not."""
@@ -116,9 +115,9 @@ class MemoryPanel(Vertical):
         if row := self._highlighted():
             entry, fact = row
             if fact is not None:
-                self.post_message(self.ForgetWanted(fact.memory_id, fact.text))
+                self.post_message(self.ForgetWanted(fact.memory_id))
             elif entry.message is not None:
-                self.post_message(self.ForgetWanted(entry.message.memory_id, entry.message.text))
+                self.post_message(self.ForgetWanted(entry.message.memory_id))
 
     def action_settle(self) -> None:
         """Of two facts that contradict each other the highlighted one is right."""
