@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -50,6 +51,7 @@ class _Group(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, root: str | None) -> None:
     """Answer the hard questions of enrolled devices."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes about broken handshakes between the log's JSON lines
     ctx.obj = Home.find(root)
 
 

@@ -59,6 +59,9 @@ async def test_init_serve_enrol_ask_and_an_orderly_end(home: Path) -> None:
     try:
         await listening(port, process)
         assert run("health") == run("health", "--service", "mnemon.v1.Devices") == "SERVING\n"
+        with socket.create_connection(("127.0.0.1", port)) as stranger:  # gRPC has words of its own for that
+            stranger.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            stranger.recv(100)
         device = TestDevice(invite, port)
         await device.enroll()
         call = device.ask(question("What is your name?", max_tokens=300, temperature=1.5))

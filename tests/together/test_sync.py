@@ -209,6 +209,20 @@ def test_what_left_before_its_length_was_kept_is_asked_as_another_question(tmp_p
     db.close()
 
 
+def test_a_refusal_is_one_line_and_none_of_grpcs(own_home: Path, tmp_path: Path) -> None:
+    with real_cloud(tmp_path) as cloud:
+        with Memory.open(Home(own_home), SETTINGS.memory) as memory:
+            enrolled(memory.store, cloud)
+            waiting(memory)
+        port = cloud.port
+    with real_cloud(tmp_path / "another", server={"listen": f"127.0.0.1:{port}"}):
+        words = (sys.executable, "-m", "mnemon", "sync", "once")
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert "is not the server of your invite" in line
+    assert done.stdout == "0 answered, 1 still waiting.\n"
+
+
 def test_an_answer_without_words_is_none(memory: Memory, home: Home, tmp_path: Path) -> None:
     with real_cloud(tmp_path, ScriptedEngine(words=("  ", "\n"))) as cloud:
         enrolled(memory.store, cloud)

@@ -6,6 +6,7 @@ reply was lost is simply done again: the same invite with the same key gives the
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -204,6 +205,7 @@ def connect(account: Account) -> CloudClient:
     Raises:
         CloudError: gRPC is not installed.
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else lines of its own get between ours; read when it is loaded
     try:
         from mnemon.sync.client import CloudClient
     except ImportError as error:
