@@ -63,7 +63,7 @@ def _keep_large_blocks_apart() -> None:
 
     It raises its limit to the largest block freed so far, and llama.cpp makes its compute buffer anew whenever
     adapters change: after 20 steps of learning with the built-in model the process had taken 157 MB at most, so 112.
-    It costs a step some 5 %, but for steering vectors, which are written in place (:mod:`mnemon.runtime.steering_rows`).
+    It costs a step some 5 %, but for steering vectors: :mod:`mnemon.runtime.steering_rows` writes them in place.
     """
     with contextlib.suppress(AttributeError, OSError):  # no glibc
         ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, _LARGE)
