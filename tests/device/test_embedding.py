@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,3 +71,14 @@ def test_nothing_is_loaded_before_it_is_needed() -> None:
         [sys.executable, "-c", script], env={"PYTHONPATH": str(source)}, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_runs_it_keeps_no_identifier_and_nothing_to_send(tmp_path: Path) -> None:
+    """onnxruntime's packages for Linux and macOS note each session, under an id of this device, for their maker."""
+    program = "from mnemon.memory.embedding import Embedder; Embedder().embed_one('hello')"
+    suppressed = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+    plain = {name: value for name, value in os.environ.items() if name not in suppressed}
+    person = tmp_path / "somebody"
+    person.mkdir()
+    subprocess.run([sys.executable, "-c", program], env=plain | {"HOME": str(person)}, check=True)
+    assert list(person.rglob("*")) == []

@@ -5,6 +5,7 @@ The exported network does the mean pooling and the normalisation itself (``scrip
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -105,7 +106,7 @@ class Embedder:
             for file in (model, words):
                 if not file.is_file():
                     raise ModelMissingError(f"The embedder's {file} is not there.", hint="Reinstall Mnemon.")
-            import onnxruntime
+            onnxruntime = _onnxruntime()
             from tokenizers import Tokenizer
 
             options = onnxruntime.SessionOptions()
@@ -122,6 +123,20 @@ class Embedder:
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(MAX_TOKENS)
             self._session = session
+
+
+def _onnxruntime() -> Any:
+    """The library, told first that it is to note and send nothing.
+
+    Its packages report sessions to their maker by default; those of 1.31 also on Linux and macOS, where a file in the
+    home folder gives the device an id and another keeps what is to be sent. It reads the environment once, when it is
+    loaded; the name it looks for has changed.
+    """
+    os.environ.update(ORT_DISABLE_TELEMETRY="1", ORT_TELEMETRY_DISABLED="1")
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # Windows does not read the environment
+    return onnxruntime
 
 
 def _built_in() -> Path:
