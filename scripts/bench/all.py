@@ -23,6 +23,7 @@ OUT = HERE.parent.parent / "bench-out"
 BENCHES = {
     "startup": (),
     "runtime": (),
+    "answers": (),
     "recall": (),
     "learning": (),
     "cloud": ("--only", "streams", "--seconds", "15"),  # `make bench-cloud` is the long one

@@ -9,10 +9,10 @@ the installed llama-cpp-python:
 
 What is compared is measured in turns and the best of the rounds counts: other programs only ever slow a round down.
 Our side is ``LocalModel.generate`` read to its end, with laying out, log-probabilities, the guard against repetition
-and text. ``llama-bench`` gets the same file, threads, number of prompt tokens, tokens before an answer and batch of
-512; flash attention (on), 16-bit keys and values and memory mapping are the defaults of both. Its context has just
-the cells it needs, ours a whole window for six conversations; attention reads the same of both, the cells in use
-rounded up to 256.
+and text, and without drafts (``mnemon.runtime.lookup``), which ``answers.py`` measures. ``llama-bench`` gets the same
+file, threads, number of prompt tokens, tokens before an answer and batch of 512; flash attention (on), 16-bit keys
+and values and memory mapping are the defaults of both. Its context has just the cells it needs, ours a whole window
+for six conversations; attention reads the same of both, the cells in use rounded up to 256.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from mnemon.runtime.catalog import ModelSpec, resolve
 from mnemon.runtime.chat_model import ChatMessage, GenerationReport, Sampling
 from mnemon.runtime.crowding import usable_cores
 from mnemon.runtime.layout import Layout
+from mnemon.runtime.lookup import Pace
 from mnemon.runtime.sampling import RepetitionGuard
 from mnemon.runtime.worker import LocalModel
 from mnemon.settings import ModelSettings
@@ -68,6 +69,14 @@ class DeafGuard(RepetitionGuard):
     def add(self, text: str) -> bool:
         """Never enough."""
         return super().add(text) and False
+
+
+class PlainPace(Pace):
+    """What has been said before is looked for, and never drafted."""
+
+    def size(self, match: int) -> int:
+        """One token at a time."""
+        return min(1, super().size(match))
 
 
 def llama_bench() -> Path:
@@ -103,20 +112,25 @@ def built_in() -> ModelSpec:
     return resolve("built-in", Home(Path("nowhere")))
 
 
+def llama_bench_speed(spec: ModelSpec, threads: int, *test: str, repeat: int = 1) -> float:
+    """Tokens a second of one of its tests, the mean of as many times."""
+    same = ["-t", str(threads), "-b", "512", "-ub", "512", "-fa", "auto", "-r", str(repeat), "-o", "json"]
+    command = [str(llama_bench()), "-m", str(spec.path), *same, *test]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout)[0]["avg_ts"])
+
+
 def against_llama_bench(spec: ModelSpec, threads: int, rounds: int) -> list[dict[str, Any]]:
     """Prompt and generation speed, tokens a second, as ratios."""
 
     def theirs(prompt: int, depth: int) -> tuple[float, float]:
         """A prompt of as many tokens, and an answer behind as many."""
-        speeds = []
-        for test in (["-p", str(prompt), "-n", "0"], ["-p", "0", "-n", str(ANSWER), "-d", str(depth)]):
-            same = ["-t", str(threads), "-b", "512", "-ub", "512", "-fa", "auto"]
-            command = [str(llama_bench()), "-m", str(spec.path), *same, *test, "-r", "1", "-o", "json"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            speeds.append(json.loads(done.stdout)[0]["avg_ts"])
-        return speeds[0], speeds[1]
+        tests = ["-p", str(prompt), "-n", "0"], ["-p", "0", "-n", str(ANSWER), "-d", str(depth)]
+        reading, saying = (llama_bench_speed(spec, threads, *test) for test in tests)
+        return reading, saying
 
     with (
+        mock.patch("mnemon.runtime.worker.Pace", PlainPace),
         mock.patch("mnemon.runtime.worker.Layout", EndlessLayout),
         mock.patch("mnemon.runtime.worker.RepetitionGuard", DeafGuard),
         LocalModel.load(spec, ModelSettings(threads=threads)) as model,

@@ -27,8 +27,8 @@ _AGAIN = 1024
 """Tokens after which a size given up is half forgiven: other programs may have been in the way."""
 _RIGHT = ((0.0, 0.0), (1.6, 2.4), (2.4, 1.6), (3.2, 0.8))
 """Right and wrong guesses that a match of 1, 2 and 3 tokens is taken to have made: what Mnemon's own answers show."""
-_SUREST = 0.98
-"""No draft is taken to be better than this, however long all were right."""
+_SUREST = 0.92
+"""No guess is taken to be likelier than this, however long all were right: looking takes time, too."""
 _MEMORY = 0.95
 """What a guess counts after each further one: some twenty of them decide."""
 
