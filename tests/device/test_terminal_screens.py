@@ -54,6 +54,23 @@ async def test_conversations_are_found_by_title_and_text_and_resumed(home: Path)
             await wait_until(pilot, lambda: texts(app) == ["My dog is called Biscuit.", "Noted."])
 
 
+async def test_what_was_looked_for_is_shown_and_opened_where_it_was_said(home: Path) -> None:
+    with opened(home, "Noted.") as app:
+        chat = app.assistant.chat()
+        for number in range(60):
+            told = "Then my dog Biscuit ate the post" if number == 3 else f"This is remark {number}"
+            chat.send(told).finish()
+        async with app.run_test(size=(80, 30)) as pilot:
+            await ready(pilot)
+            await pilot.press("ctrl+o", *"ate bisc")
+            await wait_until(pilot, lambda: "my dog Biscuit ate the post" in screen_text(app))
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: app.chat.transcript.selected is not None)
+            selected = app.chat.transcript.selected
+            assert selected is not None
+            assert selected.text == "Then my dog Biscuit ate the post"
+
+
 async def test_a_conversation_is_renamed_and_forgotten_only_after_yes(home: Path) -> None:
     with opened(home, "Noted.") as app:
         async with app.run_test() as pilot:

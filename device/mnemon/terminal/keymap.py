@@ -39,6 +39,7 @@ def _classes() -> dict[str, tuple[type[DOMNode], ...]]:
     """Every class with bindings, by scope."""
     from mnemon.terminal.app import MnemonApp
     from mnemon.terminal.screens import chat, consent, conversations, dialogs, help, learned, models, profile
+    from mnemon.terminal.widgets.checklist import Checklist
     from mnemon.terminal.widgets.composer import Composer
     from mnemon.terminal.widgets.memory_panel import MemoryPanel
     from mnemon.terminal.widgets.message_view import MessageView
@@ -54,7 +55,15 @@ def _classes() -> dict[str, tuple[type[DOMNode], ...]]:
         "models": (models.ModelsScreen,),
         "learned": (learned.LearnedScreen,),
         "help": (help.HelpScreen,),
-        "dialogs": (dialogs.Confirm, dialogs.Ask, dialogs.Rewrite, consent.Consent, dialogs.PickOne),
+        "dialogs": (
+            dialogs.Confirm,
+            dialogs.Ask,
+            dialogs.Rewrite,
+            dialogs.Choose,
+            Checklist,
+            consent.Consent,
+            dialogs.PickOne,
+        ),
     }
 
 

@@ -100,7 +100,8 @@ class ChatScreen(LearningScreen):
 
         chosen = await self.app.push_screen_wait(ConversationsScreen())
         if chosen is not None:
-            self.open(OpenConversation(self.assistant, chosen))
+            conversation, message = chosen
+            self.open(OpenConversation(self.assistant, conversation), at=message)
 
     def action_profile(self) -> None:
         """Open the profile."""

@@ -92,10 +92,8 @@ class TurnScreen(Connected, Screen[None]):
             if (runner := self.leave_turn()) is not None:
                 await self.blocking(runner.join, 3.0)
             await self._open(conversation)
-            view = next((v for v in self.transcript.views if v.message and v.message.id == at), None)
-            if view is not None:
-                self.transcript.release_anchor()
-                view.focus()
+            if at is not None and not await self.transcript.go_to(at):
+                self.notice("The message itself is further up (Ctrl+Home), or stands in another version (2/3).")
 
     async def _open(self, conversation: OpenConversation) -> None:
         branch = await self.blocking(conversation.branch)

@@ -13,6 +13,9 @@ from mnemon.terminal.widgets.message_view import MessageView
 FIRST_SHOWN = 40
 """Messages drawn when a conversation opens; the ones before are drawn on demand (Markdown costs ~10 ms each)."""
 
+MOST_DRAWN = 400
+"""To show a message further up, so many are drawn at most: about 4 s."""
+
 WELCOME = """\
 Tell me about your life, and ask me about it later. What you say stays on this device, encrypted.
 
@@ -84,6 +87,17 @@ class Transcript(VerticalScroll, can_focus=False):
         if self._earlier:
             await self.mount(self._earlier_note(), before=self.views[0])
         return True
+
+    async def go_to(self, message_id: int) -> bool:
+        """Select a message, drawing earlier ones as far as it takes; False when it is further up than that."""
+        while True:
+            view = next((v for v in self.views if v.message and v.message.id == message_id), None)
+            if view is not None:
+                self.release_anchor()
+                view.focus()
+                return True
+            if len(self.views) >= MOST_DRAWN or not await self.show_earlier():
+                return False
 
     async def begin(self, question: str | None, *, replacing: int | None = None) -> MessageView:
         """Make room for an answer, under a new question if there is one.
