@@ -31,7 +31,8 @@ from mnemon.paths import Home
 from mnemon.privacy.ledger import Ledger
 from mnemon.settings import CloudSettings, MemorySettings, PrivacySettings, Settings
 from mnemon.sync import daemon, units
-from mnemon.sync.account import Accounts
+from mnemon.sync.account import Accounts, connect
+from mnemon.sync.courier import Courier
 from mnemon.sync.daemon import Daemon, deliver
 from mnemon.sync.outbox import KEPT, Outbox
 from mnemon.sync.parcel import Parcel
@@ -149,7 +150,6 @@ def test_an_answer_that_was_finished_is_not_made_again(
     memory: Memory, home: Home, tmp_path: Path, longest: int
 ) -> None:
     """Nor when the owner has changed the longest answer since: the question is the one that waits."""
-    from mnemon.sync.account import connect
     from mnemon.sync.parcel import ask
 
     settings = replace(SETTINGS, cloud=CloudSettings(max_answer_tokens=longest))
@@ -389,6 +389,27 @@ def test_the_daemon_goes_on_when_the_memory_cannot_be_opened(home: Home) -> None
     steps.daemon = running
     assert running.run()
     assert daemon.read_report(home).problem == "Another process holds it. Wait."
+
+
+def test_what_a_stopped_courier_was_sending_waits_again(memory: Memory, home: Home, tmp_path: Path) -> None:
+    engine = ScriptedEngine(halt_at=2)
+    with real_cloud(tmp_path, engine) as cloud:
+        client = connect(enrolled(memory.store, cloud))
+        question = waiting(memory)
+        courier = Courier(memory, Ledger(memory.store), lambda: True)
+        sending = threading.Thread(target=courier.round, args=(client,))
+        sending.start()
+        until(lambda: engine.running == 1)
+        courier.stop()
+        sending.join(60)
+        (entry,) = courier.outbox.entries()
+        assert (entry.state, entry.attempts) == ("waiting", 1)
+        client.close()
+        engine.halt_at = 0
+        done = deliver(memory, SETTINGS, home)
+        assert done is not None
+        assert done.answered == 1
+        assert answers(memory, question) == ["Some words."]
 
 
 def test_models_that_went_bad_are_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

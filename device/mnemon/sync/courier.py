@@ -72,6 +72,7 @@ class Courier:
                 if isinstance(error, _FOR_ALL):
                     break
             if self._stopping:
+                self.outbox.recover()  # nobody is sending any more
                 break
         return Delivered(answered, given_up, self.outbox.waiting(), problem)
 
