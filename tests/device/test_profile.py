@@ -60,6 +60,7 @@ def test_bad_lines_are_refused(memory: Memory) -> None:
         "I am sorry, I cannot help with that.",
         "The user lives in Paris and works as a nurse.",
         "The user lives in Bristol.",
+        "The user lives in Bristol. Their as a nurse.",
         "The user works as a nurse and lives in Bristol with a cat.",
         "<think>The user lives in Bristol",
         "The user does not live in Bristol and works as a nurse.",

@@ -33,6 +33,8 @@ GROUPS: tuple[tuple[str, frozenset[str]], ...] = tuple(
 """What a profile tells, in this order, with the attributes of each; :func:`group` places the rest."""
 
 _FRAME = "user users also their they are is has and called".split()
+_VERBS = frozenset("is are was were has have does do lives works".split())
+_PREDICATE = re.compile(r"The user (?:no longer |never )?(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,13 @@ def join(facts: Sequence[Fact]) -> str:
 
 
 def says_only(text: str, facts: Sequence[Fact]) -> bool:
-    """True when each part of ``text`` is in the words of one fact, and every fact's value is said."""
+    """True when ``text`` is made of sentences, each part of it is in the words of one fact, and every fact's value is
+    said."""
     known = [words.content(fact.text) | words.content(fact.value) for fact in facts]
     frame = {words.stem(word) for word in _FRAME}
+    verbs = {match[1] for fact in facts if (match := _PREDICATE.match(fact.text))} | _VERBS
+    if not all(verbs & set(words.plain_words(sentence)) for sentence in words.sentences(text)):
+        return False  # "Their as a nurse." once stood in a profile
     for part in re.split(r"[.,;]|\band\b", text):
         claimed = words.content(part) - frame
         if claimed and not any(
