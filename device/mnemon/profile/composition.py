@@ -33,8 +33,7 @@ GROUPS: tuple[tuple[str, frozenset[str]], ...] = tuple(
 """What a profile tells, in this order, with the attributes of each; :func:`group` places the rest."""
 
 _FRAME = "user users also their they are is has and called".split()
-_VERBS = frozenset("is are was were has have does do lives works".split())
-_PREDICATE = re.compile(r"The user (?:no longer |never )?(\w+)", re.IGNORECASE)
+_VERBS = frozenset("is are was were has have does do".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +110,12 @@ def join(facts: Sequence[Fact]) -> str:
 
 
 def says_only(text: str, facts: Sequence[Fact]) -> bool:
-    """True when ``text`` is made of sentences, each part of it is in the words of one fact, and every fact's value is
-    said."""
+    """True when each part of ``text`` is in the words of one fact, every fact's value is said, and no sentence is
+    nothing but a value."""
     known = [words.content(fact.text) | words.content(fact.value) for fact in facts]
     frame = {words.stem(word) for word in _FRAME}
-    verbs = {match[1] for fact in facts if (match := _PREDICATE.match(fact.text))} | _VERBS
-    if not all(verbs & set(words.plain_words(sentence)) for sentence in words.sentences(text)):
+    verbs = _VERBS.union(*(words.content(fact.text) - words.content(fact.value) - frame for fact in facts))
+    if not all(verbs & words.stems(sentence) for sentence in words.sentences(text)):
         return False  # "Their as a nurse." once stood in a profile
     for part in re.split(r"[.,;]|\band\b", text):
         claimed = words.content(part) - frame
