@@ -19,11 +19,17 @@ from mnemon.errors import DiskFullError, ReadOnlyError, SettingsError
 from mnemon.paths import Home
 
 _RANGE = "range"
+_ONE_OF = "one of"
 
 
 def _between(least: float, most: float) -> dict[str, tuple[float, float]]:
     """What a setting's ``field`` is told, so that other values are refused wherever they come from."""
     return {_RANGE: (least, most)}
+
+
+def _one_of(*known: str) -> dict[str, tuple[str, ...]]:
+    """The same for a setting that is one of a few words."""
+    return {_ONE_OF: known}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class MemorySettings:
     """Recalled memories put before the model; 0 means what the catalog says it can use."""
     extract: bool = True
     """Turn what is told into facts after each answer."""
-    key: str = "auto"
+    key: str = field(default="auto", metadata=_one_of("auto", "keyring", "file", "passphrase"))
     """Where the key lives: ``auto`` (keyring, else file), ``keyring``, ``file`` or ``passphrase``."""
     retention: Mapping[str, int] = field(default_factory=dict)
     """What is forgotten after how many days: ``"topic health, doctor" = 90``, ``"person Dario" = 30``,
@@ -71,7 +77,7 @@ class RoutingSettings:
 class PrivacySettings:
     """``[privacy]``: what may leave the device."""
 
-    mode: str = "ask"
+    mode: str = field(default="ask", metadata=_one_of("never", "ask"))
     """``ask`` shows what would leave and asks each time, unless a topic is allowed; ``never`` lets nothing leave."""
     health: bool = False
     """Let words on somebody's health leave; otherwise they are cut out."""
@@ -163,6 +169,8 @@ class Settings:
             for key in fields(section):
                 if key.name in checked and _RANGE in key.metadata:
                     _within(f"{name}.{key.name}", checked[key.name], key.metadata[_RANGE], origin)
+                if key.name in checked and _ONE_OF in key.metadata:
+                    _among(f"{name}.{key.name}", checked[key.name], key.metadata[_ONE_OF], origin)
             sections[name] = replace(section, **checked)
         return Settings(**sections)
 
@@ -336,6 +344,11 @@ def _within(name: str, value: float, bounds: tuple[float, float], origin: str) -
     if not least <= value <= most:  # also what is no number at all
         what = f"{name} = {value:g} is not from {least:g} to {most:g}"
         raise SettingsError(f"{origin}: {what}.", hint="Mend the value.")
+
+
+def _among(name: str, value: str, known: tuple[str, ...], origin: str) -> None:
+    if value not in known:
+        raise SettingsError(f"{origin}: {name} = {value!r} is unknown.", hint=f"Known: {', '.join(known)}.")
 
 
 def _kind_name(kind: type) -> str:
