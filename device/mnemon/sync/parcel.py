@@ -59,7 +59,7 @@ class Parcel:
     @property
     def restorer(self) -> Restorer:
         """Puts the names back into the answer."""
-        return Restorer(self.meanings)
+        return Restorer(self.meanings, self.text)
 
 
 def ask(
