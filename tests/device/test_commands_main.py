@@ -36,7 +36,7 @@ def refusing(error: BaseException) -> App:
 
 
 def run(*words: str, app: App | None = None, **more: Any) -> Result:
-    return CliRunner().invoke(cli, list(words), obj=app or App(), **more)
+    return CliRunner().invoke(cli, list(words), obj=app or App(), prog_name="mnemon", **more)
 
 
 def test_help_names_the_commands_and_unknown_ones_get_exit_code_2() -> None:
@@ -47,6 +47,23 @@ def test_help_names_the_commands_and_unknown_ones_get_exit_code_2() -> None:
     assert unknown.exit_code == 2
     assert "remeber" in unknown.stderr
     assert unknown.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["remeber"], "There is no command 'remeber'. See: mnemon --help"),
+        (["memroy", "list"], "There is no command 'memroy'. Did you mean 'memory'? See: mnemon --help"),
+        (["My dog is Rex."], "There is no command 'My dog is Rex.'. To ask or tell something: mnemon ask \"…\""),
+        (["memory", "lst"], "No such command 'lst'. Did you mean 'list'? See: mnemon memory --help"),
+        (["ask", "--jsno", "hi"], "No such option '--jsno'. Did you mean '--json'? See: mnemon ask --help"),
+    ],
+)
+def test_a_mistyped_command_line_is_one_line(words: list[str], told: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"mnemon: {told}")
 
 
 def test_version_is_that_of_the_package() -> None:

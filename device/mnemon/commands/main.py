@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import sys
@@ -12,6 +13,7 @@ import click
 
 from mnemon.commands.app import App
 from mnemon.commands.output import report, wants_json
+from mnemon.terminal.text import one_line
 
 
 class LazyGroup(click.Group):
@@ -46,6 +48,19 @@ class LazyGroup(click.Group):
         module, name = self.known[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(f"mnemon.commands.{module}"), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command to run; for a word that is none, the one that was meant."""
+        word = args[0]
+        if word not in self.known and not word.startswith("-"):
+            close = difflib.get_close_matches(word, self.known, 1)
+            meant = f"Did you mean '{close[0]}'?" if close else ""
+            if " " in word.strip():
+                meant = 'To ask or tell something: mnemon ask "…"'
+            ctx.fail(f"There is no command '{one_line(word, 40)}'. {meant}".rstrip())
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``--help``, from the summaries here: nothing is imported for it."""

@@ -126,11 +126,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
         leave_pipe()
         return BROKEN_PIPE
     if isinstance(error, click.ClickException):
-        if not as_json:
-            error.show()
-        else:
-            print_json({"error": {"code": "usage", "message": error.format_message(), "hint": ""}})
-        return error.exit_code
+        return _report_usage(error, as_json=as_json)
     if debug:
         traceback.print_exception(error)
     known = _as_known(error)
@@ -142,6 +138,20 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     else:
         click.echo(plain(f"mnemon: {known.one_line()}"), err=True)
     return known.exit_code
+
+
+def _report_usage(error: click.ClickException, *, as_json: bool) -> int:
+    """A command line that cannot be understood: one line as well, in place of click's three."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"See: {context.command_path} --help" if context else ""
+    message = one_line(error.format_message(), 300)
+    if as_json:
+        print_json({"error": {"code": "usage", "message": message, "hint": hint}})
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    else:
+        click.echo(f"mnemon: {message} {hint}".rstrip(), err=True)
+    return error.exit_code
 
 
 def leave_pipe() -> None:
