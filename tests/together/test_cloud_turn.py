@@ -19,7 +19,7 @@ from mnemon.answering.cloud import ASKED_FOR
 from mnemon.chat import Chat
 from mnemon.privacy.ledger import Ledger
 from mnemon.runtime.scripted import ScriptedModel
-from mnemon.settings import MemorySettings, RoutingSettings, Settings
+from mnemon.settings import CloudSettings, MemorySettings, RoutingSettings, Settings
 from mnemon.sync.daemon import deliver
 from mnemon.turns import ConsentAsked, Delta, Turn, TurnFinished, Where
 
@@ -144,6 +144,14 @@ def test_a_real_model_may_drop_placeholders_and_nothing_breaks(own_home: Path, t
             assert said.words.strip()
             assert "PERSON_1]" not in said.words
             assert mnemon.memory.messages.get(said.answer.answer_id).status == "complete"
+
+
+def test_an_answer_that_was_cut_off_at_its_longest_says_so(own_home: Path, cloud: RealCloud) -> None:
+    with assistant(own_home, cloud=CloudSettings(max_answer_tokens=3)) as mnemon:
+        enrolled(mnemon.memory.store, cloud)
+        said = say(mnemon, HARD)
+        assert said.words == "Dear Ines Ferrer, from [OR"
+        assert said.answer.note == "The answer got as long as it may, and ends there."
 
 
 def test_the_model_is_told_to_keep_the_placeholders_where_there_are_some(mnemon: Assistant, cloud: RealCloud) -> None:

@@ -255,6 +255,8 @@ class CloudAnswers:
                     claim.release()
         if hearing.finished is not None:
             self._in_safety.append(parcel.request_id)
+            if hearing.finished.cut:
+                draft.note = "The answer got as long as it may, and ends there."
         return bool(draft.text) or bool(signal)
 
     def _no_line(self, client: CloudClient) -> CloudError | None:

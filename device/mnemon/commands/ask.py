@@ -48,8 +48,6 @@ def ask(app: App, text: str | None, as_json: bool, local: bool, model: str | Non
         if as_json:
             offered = [{"sure": _lines(one.sure), "perhaps": _lines(one.perhaps)} for one in proposals]
             output.print_json({**said.as_dict(), **({"forget": offered[0]} if offered else {})})
-        elif said.note:
-            output.note(said.note)
         for proposal in [] if as_json else proposals:
             show(proposal)
             if sys.stdin.isatty():

@@ -78,6 +78,8 @@ def answer(
         click.echo()
     if stream and finished.route == "cloud":
         note(ROUTE_SENTENCES["cloud"])
+    if stream and finished.note:
+        note(finished.note)
     return finished
 
 
