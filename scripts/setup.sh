@@ -120,4 +120,4 @@ quietly "$venv/bin/python" -m pip install -e "$what" || install_failed
 stamped >"$stamp"
 [ "$want" = chat ] || stamped >"$venv/.installed-chat"
 [ "$want" != train ] || stamped >"$venv/.installed-test"
-say "Installed."
+say "Installed. The command is $PWD/$venv/bin/mnemon"

@@ -217,6 +217,15 @@ def test_doctor_looks_and_changes_nothing(own_home: Path) -> None:
     assert not own_home.exists()
 
 
+def test_doctor_says_where_the_command_is_when_no_shell_finds_it(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert f"ln -s {MNEMON} ~/.local/bin/" in run("doctor").stdout
+    (tmp_path / "mnemon").symlink_to(MNEMON)
+    assert "ln -s" not in run("doctor").stdout
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_doctor_says_how_to_close_what_others_can_read(own_home: Path, mode: int) -> None:
     own_home.mkdir(mode=0o700)

@@ -71,6 +71,9 @@ def _program(_app: App) -> Iterator[Check]:
 
     version = importlib.metadata.version("mnemon")
     yield Check("mnemon", "ok", f"{version} on Python {platform.python_version()}, {platform.platform(terse=True)}")
+    command = Path(sys.executable).with_name("mnemon")
+    if shutil.which("mnemon") is None and command.exists():
+        yield Check("command", "note", f"{command}, not on your PATH", f"ln -s {command} ~/.local/bin/")
     found = []
     for package in PACKAGES:
         try:
