@@ -288,6 +288,43 @@ async def test_both_storages_have_the_same_tables(tmp_path: Path, postgres: str)
         assert set(there.execute(sql).fetchall()) - {("mnemon_schema", "version")} == here
 
 
+async def test_a_file_that_can_only_be_read_is_told_until_it_is_written(tmp_path: Path) -> None:
+    """On a full disk, or one that went read-only, reading goes on as if nothing were."""
+    storage = await SqliteStorage.open(tmp_path / "cloud.db")
+    storage._connection.execute("PRAGMA query_only = ON")
+    await storage.check()  # nobody has tried yet, and a write every second would wear out small disks
+    for doing in (storage.claim_nonce(bytes(16), b"1", until_ms=10, now_ms=0), storage.check(), storage.check()):
+        with pytest.raises(StorageError, match="readonly"):
+            await doing
+    storage._connection.execute("PRAGMA query_only = OFF")
+    for _ in range(2):
+        await storage.check()
+    await storage.close()
+
+
+async def test_a_database_that_only_reads_is_told_until_it_writes(postgres: str) -> None:
+    """As a standby is that took over and was not promoted."""
+    import psycopg
+
+    storage = await PostgresStorage.open(postgres, connections=1)
+    with psycopg.connect(postgres, autocommit=True) as db:
+        (name,) = db.execute("SELECT quote_ident(current_database())").fetchone() or ("",)
+
+        def only_reads(on: str) -> None:
+            db.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {on}".encode())
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+        only_reads("on")
+        with pytest.raises(StorageError, match="ReadOnly"):
+            await storage.claim_nonce(bytes(16), b"1", until_ms=10, now_ms=0)
+        with pytest.raises(StorageError, match="ReadOnly"):
+            await storage.check()
+        only_reads("off")
+        for _ in range(2):
+            await storage.check()
+    await storage.close()
+
+
 @pytest.mark.parametrize("url", ["postgresql://x:secret@/db?host=/nowhere", "postgresql://x?secret=1", "secret"])
 async def test_a_database_that_cannot_be_reached_is_told_without_its_password(
     url: str, monkeypatch: pytest.MonkeyPatch

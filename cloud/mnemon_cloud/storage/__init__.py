@@ -52,7 +52,7 @@ class Storage(Protocol):
     """Where the state lives. Every method may raise ``StorageError``."""
 
     async def check(self) -> None:
-        """Read something, to see that the storage answers."""
+        """Read something, to see that the storage answers; and write something after anything failed."""
         ...
 
     async def close(self) -> None:

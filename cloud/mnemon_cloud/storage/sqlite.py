@@ -57,6 +57,7 @@ class SqliteStorage:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage")
         self._db: sqlite3.Connection | None = None
+        self._failed = False
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStorage:
@@ -93,6 +94,7 @@ class SqliteStorage:
             try:
                 return work()
             except sqlite3.Error as error:
+                self._failed = True
                 raise StorageError(
                     f"{self._path} cannot be used: {error}.", hint="Check the disk; run mnemon-cloud doctor."
                 ) from error
@@ -123,7 +125,10 @@ class SqliteStorage:
     # -- life -------------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Read something, to see that the storage answers."""
+        """Read something, to see that it answers; after a failure write something: a full disk can be read."""
+        if self._failed:
+            await self.claim_nonce(b"", b"", until_ms=1, now_ms=2)  # one row, over before it began
+            self._failed = False
         await self._run(lambda: self._connection.execute("SELECT COUNT(*) FROM audit WHERE id < 0").fetchone())
 
     async def close(self) -> None:
