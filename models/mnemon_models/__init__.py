@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["built_in_model", "catalog_text", "embedder", "history_text"]
+__all__ = ["built_in_model", "catalog_text", "embedder", "history_text", "towards_answers"]
 
 BUILT_IN = "mnemon-builtin-q8_0.gguf"
 
@@ -22,6 +22,11 @@ def built_in_model() -> Path:
 def embedder() -> Path:
     """The folder of the embedder: ``model.onnx``, ``tokenizer.json`` and its ``card.md``."""
     return _folder() / "embedder"
+
+
+def towards_answers() -> Path:
+    """The map of a question's vector towards those of what answers it; its card is the embedder's."""
+    return embedder() / "towards-answers.npy"
 
 
 def catalog_text() -> str:

@@ -44,6 +44,8 @@ class Weights:
         asking: Ends with a question.
         time: Names or was said at the time the question names; for one that asks when, names a time.
         wants: It only wants something done or known; counts where the question names nobody.
+        towards_answer: How far the vector of a question about what the owner told is turned towards those of what
+            answers it (:mod:`mnemon.memory.towards_answers`), from 0 to 1.
     """
 
     sentence: float = 3.85
@@ -60,6 +62,7 @@ class Weights:
     asking: float = -0.61
     time: float = 3.12
     wants: float = -1.78
+    towards_answer: float = 1.0
 
 
 FEATURES = (
@@ -228,7 +231,7 @@ def for_question(weights: Weights, *, names_a_speaker: bool, names_a_time: bool)
     A part that is switched off stays off.
     """
     if names_a_speaker:
-        return replace(weights, wants=0.0)
+        return replace(weights, wants=0.0, towards_answer=0.0)
     used = {name: value for name, value in _OF_OWNER.items() if getattr(weights, name)}
     time = weights.time if names_a_time else min(weights.time, _ASKED_WHEN)
     return replace(weights, time=time, **used)

@@ -28,6 +28,7 @@ from mnemon.memory.ranking import Asked, Weights
 from mnemon.memory.records import Fact, Message, Recalled, Source
 from mnemon.memory.shortlist import best, local_day, short_list, surely_on_it
 from mnemon.memory.times import AskedTime, Span, asked_time, bears
+from mnemon.memory.towards_answers import asks_something, turned
 from mnemon.words import plain_words
 
 if TYPE_CHECKING:
@@ -138,6 +139,9 @@ class Recall:
             keys = {fact.id: fact for fact in self._facts_by_id(best_facts)}
             missing = {f.source_id for f in keys.values() if f.source_id is not None} - set(found)
             found.update(self._messages.many(missing))
+            # How near it is to the question as it was asked: what an answer rests on is judged by that.
+            places = messages.positions(np.array(list(found), np.int64))
+            of_messages.cosine[places] = messages.vectors.exact(places, meaning.result())
             taken = self._facts.of_messages(found)
             moment = at or datetime.now(UTC)
             recalled = [
@@ -165,7 +169,7 @@ class Recall:
             rows = self._index.rows("message")
             self._owner_speaks = bool((rows.role == OWNER).any())
             question, time = self._with_time(rows, question, at)
-            meaning = self._meaning(question).result()
+            meaning = self._looked_for(question, self._meaning(question).result())
             cosine = rows.vectors.cosines(meaning)
             asked = self._asked("message", rows, question)
             words = ranking.squashed(ranking.lexical(rows, asked))
@@ -179,6 +183,11 @@ class Recall:
     def _meaning(self, question: str) -> Future[np.ndarray]:
         """People seldom say their own names: with its name a question is near to turns that greet that person."""
         return self._beside.submit(self._embedder.embed_one, without_words(question, self._named(question)))
+
+    def _looked_for(self, question: str, meaning: np.ndarray) -> np.ndarray:
+        """What to be near to: of a question about what the owner told, what would answer it."""
+        share = self._weights(question, None).towards_answer
+        return turned(meaning, share) if share and asks_something(question) else meaning
 
     def _with_time(self, rows: Rows, question: str, at: datetime | None) -> tuple[str, AskedTime | None]:
         """What a question asks and what it says of time; an event it is seen from is taken out, and looked up."""
@@ -226,7 +235,7 @@ class Recall:
         words = ranking.squashed(ranking.lexical(rows, asked))
         count = min(max(_SHORT_LIST, limit * 3), _LONGEST_LIST)
         self._passages.read_ahead(rows.ids[surely_on_it(rows, words, allowed, count)])
-        meaning = coming.result()
+        meaning = self._looked_for(question, coming.result())
         cosine = rows.vectors.cosines(meaning, self._beside)
         of_owner = not self._named(question)
         places = short_list(rows, cosine, words, allowed, count, time, of_owner=of_owner)
@@ -270,7 +279,9 @@ class Recall:
         overlap = ranking.overlap(len(rows), asked)
         weights = self._weights(question, None)
         places = np.flatnonzero(rows.live) if shown else np.zeros(0, np.int64)
-        scores = (weights.sentence + weights.window) * cosine[places] + weights.coverage * overlap[places]
+        looked_for = self._looked_for(question, meaning)
+        near = cosine if looked_for is meaning else rows.vectors.cosines(looked_for, self._beside)
+        scores = (weights.sentence + weights.window) * near[places] + weights.coverage * overlap[places]
         if not self._named(question):
             scores += np.float32(weights.speaker)
         return _Scored(places, scores, cosine, overlap)
