@@ -69,9 +69,12 @@ NOTES = "\n".join(f"- [2026-03-02] The user said: {told}" for told in TOLD[:5])
 class Undrafted(Pace):
     """Drafts nothing, and looks for nothing."""
 
-    def pays(self) -> bool:
-        """Never."""
-        return False
+    def __init__(self) -> None:
+        super().__init__()
+        self.pays = False
+
+    def answered(self, tokens: int) -> None:
+        """Nor later."""
 
 
 HEARD: list[list[ChatMessage]] = []

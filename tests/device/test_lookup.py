@@ -30,8 +30,8 @@ class Eager(Pace):
         super().__init__()
         self.asked = 0
 
-    def pays(self) -> bool:
-        return True
+    def took(self, size: int, seconds: float) -> None:
+        pass
 
     def size(self, match: int) -> int:
         self.asked += 1
@@ -39,8 +39,12 @@ class Eager(Pace):
 
 
 class Never(Pace):
-    def pays(self) -> bool:
-        return False
+    def __init__(self) -> None:
+        super().__init__()
+        self.pays = False
+
+    def answered(self, tokens: int) -> None:
+        pass
 
 
 # -- what is found ------------------------------------------------------------------------------------------------
@@ -106,7 +110,7 @@ def paced(costs: dict[int, float], right: bool = True) -> Pace:
     for _ in range(4):
         pace.took(1, 0.01)
     for _ in range(40):
-        size = pace.size(3) if pace.pays() else 1
+        size = pace.size(3) if pace.pays else 1
         if size > 1:
             decode(pace, size, costs)
         pace.guessed(3, *((15, 0) if right else (0, 1)))
@@ -115,11 +119,11 @@ def paced(costs: dict[int, float], right: bool = True) -> Pace:
 
 def test_nothing_is_drafted_before_a_decode_was_timed():
     pace = Pace()
-    assert not pace.pays()
+    assert pace.size(3) == 1
     pace.took(1, 0.5)  # the first after a prompt makes its graph
-    assert not pace.pays()
+    assert pace.size(3) == 1
     pace.took(1, 0.01)
-    assert pace.pays()
+    assert pace.size(3) > 1
 
 
 def test_drafts_as_long_as_they_pay():
@@ -130,9 +134,11 @@ def test_drafts_as_long_as_they_pay():
 
 def test_where_several_tokens_cost_as_much_as_one_by_one_nothing_is_drafted():
     pace = paced({4: 4.0, 8: 8.0, 16: 16.0})
-    assert not pace.pays()
-    assert sum(pace.pays() for _ in range(900)) == 0
-    assert any(pace.pays() for _ in range(200)), "never tried again"
+    assert not pace.pays
+    pace.answered(1000)
+    assert not pace.pays
+    pace.answered(100)
+    assert pace.pays, "never tried again"
 
 
 def test_wrong_drafts_end_and_right_guesses_bring_them_back():
@@ -153,7 +159,7 @@ def test_what_switching_to_one_token_costs_is_the_drafts_cost():
         for size in SIZES:
             pace.took(size, 0.01 * size / 2)
             pace.took(1, 0.01 + 0.01 * size)
-    assert not pace.pays()
+    assert not pace.pays
 
 
 def test_a_moments_noise_does_not_end_drafts():

@@ -302,23 +302,27 @@ class LocalModel:
                     if len(out) >= plan.limit:
                         reason = "length"
                         break
-                    if drafter.confirms(token):
-                        continue
-                    if drafter.unused:
-                        engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
-                    drafter.judged()  # before anybody else may come: in between, the sequence is what was said
+                    if drafter.row >= 0:
+                        if drafter.confirms(token):
+                            continue
+                        # before anybody else may come: in between, the sequence is what was said
+                        if drafter.unused:
+                            engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
+                        drafter.judged()
                     decodes = engine.decodes
                     yield
                     if engine.decodes == decodes and not generation.stopped:
                         activation.use(active)
-                        draft = drafter.draft(out, plan.limit - len(out) - 1) if drafting else ()
-                        began = time.perf_counter()
+                        watched = drafting and pace.pays
+                        draft = drafter.draft(out, plan.limit - len(out) - 1) if watched else ()
+                        began = time.perf_counter() if watched else 0.0
                         try:  # here, not in a function of its own: between two decodes every microsecond counts
                             if draft:
                                 engine.decode(sequence, [token, *draft], every=True)
                             else:
                                 engine.step(sequence, token)
-                            pace.took(1 + len(draft), time.perf_counter() - began)
+                            if watched:
+                                pace.took(1 + len(draft), time.perf_counter() - began)
                             decodes = engine.decodes
                         except DecodeAborted:
                             drafter.drop()
@@ -333,6 +337,7 @@ class LocalModel:
             generation.put(pending)
         finally:
             activation.off()
+            pace.answered(len(out))
             if sequence >= 0:
                 if drafter.unused:
                     engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
