@@ -208,6 +208,9 @@ def test_exact_words_win_when_they_are_rare(memory: Memory) -> None:
         ("please write me a poem", True),
         ("where did I put the drill\nI lent it to Marta", False),
         ("Where is it?\n\nAnd who has it?", True),
+        ("give me the short version first, always", False),  # a standing order tells how they want it
+        ("from now on write me in Dutch", False),
+        ("What do I always forget?", True),
         ("good morning\nwhat is my dog called", False),  # in doubt a message tells
     ],
 )

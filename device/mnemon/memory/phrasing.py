@@ -43,6 +43,10 @@ _ASKS = re.compile(
 _GREETING = re.compile(
     r"(?:hi|hey|hello|thanks|thank you|ok|okay|good (?:morning|evening|night))\b[\w\s,]{0,20}[.!]?$", re.I
 )
+_STANDING = re.compile(
+    r"\b(?:always|never|from now on|every time|each time|whenever|in future|as a rule)\b", re.IGNORECASE
+)
+"""A request with one of these holds beyond the moment: it tells how somebody wants things."""
 _TAG = re.compile(
     r",\s*(?:right|eh|yeah|innit|no|remember|you know|(?:is|are|was|were|do|does|did|have|has|can|could|will|wo|would"
     r"|ca|ai)n'?t\s\w+(?:\s\w+)?)\s*\?$",
@@ -75,7 +79,7 @@ _SERVICE = re.compile(
 def is_plain_question(text: str) -> bool:
     """Is it nothing but questions (and greetings)? Then it tells nothing worth recalling."""
     text = text.replace("’", "'").strip()
-    if "?" not in text and not _ASKS.match(text):
+    if "?" not in text and (not _ASKS.match(text) or _STANDING.search(text)):
         return False
     sentences = [part for part in _SENTENCE_END.split(text) if part]
     return all(
