@@ -10,7 +10,7 @@ from textual.widgets import Input, OptionList
 
 from mnemon.memory.records import Fact
 from mnemon.terminal.app import MnemonApp
-from mnemon.terminal.screens.dialogs import Choose
+from mnemon.terminal.screens.dialogs import Choose, Confirm
 
 WIDE = (120, 30)
 
@@ -113,6 +113,14 @@ async def test_forgetting_asks_first_and_then_leaves_nothing(home: Path) -> None
             assert not _facts(app)
             await tell(pilot, "and now?")
             assert texts(app)[-2] == "and now?"
+
+
+async def test_in_the_smallest_window_a_dialog_says_how_to_answer_it(home: Path) -> None:
+    with opened(home) as app:
+        async with app.run_test(size=(40, 10)) as pilot:
+            await ready(pilot)
+            app.push_screen(Confirm("Forget this?", "My dog is called Biscuit and he likes long walks. " * 8))
+            await wait_until(pilot, lambda: "y yes   n no" in screen_text(app))
 
 
 async def test_forgetting_asked_in_the_conversation_needs_a_yes(home: Path) -> None:

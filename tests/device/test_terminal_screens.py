@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from mnemon.runtime.scripted import ScriptedModel
 from mnemon.terminal import clipboard, editor, markdown_export, run
 from mnemon.terminal.conversation import OpenConversation
 from mnemon.terminal.screens.models import ModelsScreen
+from mnemon.terminal.text import when
 
 
 @pytest.fixture
@@ -113,6 +115,24 @@ async def test_the_profile_is_read_edited_added_to_and_removed_from(home: Path) 
             await wait_until(pilot, lambda: "Remove" in screen_text(app))
             await pilot.press("y")
             await wait_until(pilot, lambda: "Nothing yet." in screen_text(app))
+
+
+async def test_in_the_smallest_window_the_profile_can_be_read(home: Path) -> None:
+    with opened(home, extract=True) as app:
+        app.assistant.profile.add("The user lives in a lighthouse near Plymouth.")
+        app.assistant.profile.add("The user keeps bees.")
+        async with app.run_test(size=(40, 10)) as pilot:
+            await ready(pilot)
+            await pilot.press("f4")
+            await wait_until(pilot, lambda: "Plymouth." in screen_text(app))
+            assert "keeps bees." in screen_text(app)
+            assert "e edit" in screen_text(app)
+
+
+def test_a_day_is_named_only_where_it_is_another_one() -> None:
+    now = datetime.now().astimezone()
+    assert when(now) == f"{now:%H:%M}"
+    assert when(now - timedelta(days=1)).endswith(f"{now.year}, {now:%H:%M}") or now.timetuple().tm_yday == 1
 
 
 async def test_models_are_pulled_only_after_yes_and_then_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

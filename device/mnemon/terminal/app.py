@@ -39,6 +39,8 @@ class MnemonApp(App[None], inherit_bindings=False):
         assistant: Opened by the caller, and closed by it.
     """
 
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - as Textual declares it
+
     TITLE = "Mnemon"
     CSS_PATH = "app.tcss"
     NOTIFICATION_TIMEOUT = 4

@@ -44,6 +44,12 @@ def day_and_time(moment: datetime) -> str:
     return f"{day(moment)}, {moment.astimezone():%H:%M}"
 
 
+def when(moment: datetime) -> str:
+    """The time alone for what was said today, else with its day: a day on every line is noise."""
+    local = moment.astimezone()
+    return f"{local:%H:%M}" if local.date() == datetime.now(local.tzinfo).date() else day_and_time(moment)
+
+
 def size(count: int) -> str:
     """Bytes as people say them: ``31 MB``, ``1.4 GB`` (powers of ten)."""
     if count >= 1_000_000_000:

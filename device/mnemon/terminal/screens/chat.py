@@ -30,7 +30,6 @@ class ChatScreen(LearningScreen):
     """One conversation at a time. Esc always leads one step back: to the input, to the end, to a stopped answer."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - as Textual declares it
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", id="chat.stop", tooltip="Back to the input; then stop the answer"),

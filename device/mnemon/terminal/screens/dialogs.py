@@ -32,7 +32,8 @@ class Confirm(ModalScreen[bool]):
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="title", markup=False)
             if self._details:
-                yield Static(self._details, classes="details", markup=False)
+                with VerticalScroll(classes="told"):
+                    yield Static(self._details, classes="details", markup=False)
             yield Static("y yes   n no", classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:

@@ -14,7 +14,7 @@ from textual.widgets.markdown import MarkdownStream
 
 from mnemon.memory.records import Message
 from mnemon.terminal.conversation import Shown
-from mnemon.terminal.text import ROUTES, day_and_time, plain
+from mnemon.terminal.text import ROUTES, plain, when
 
 
 class MessageView(Vertical, can_focus=True):
@@ -83,7 +83,7 @@ class MessageView(Vertical, can_focus=True):
             if self.shown.thumb:
                 parts.append({"up": "👍 good", "down": "👎 not good"}[self.shown.thumb])
             if not self.state:
-                parts.append(day_and_time(message.said_at))
+                parts.append(when(message.said_at))
         parts.append(self.state)
         return " · ".join(part for part in parts if part)
 
@@ -115,13 +115,14 @@ class MessageView(Vertical, can_focus=True):
 
     def watch_shown(self) -> None:
         """Keep the header true."""
-        self._update_header()
+        self.update_header()
 
     def watch_state(self) -> None:
         """Keep the header true."""
-        self._update_header()
+        self.update_header()
 
-    def _update_header(self) -> None:
+    def update_header(self) -> None:
+        """Write the header anew: what was said today is of yesterday after midnight."""
         if self.is_mounted:
             self.query_one(".header", Static).update(self.header())
 

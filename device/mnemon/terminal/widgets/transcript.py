@@ -123,6 +123,7 @@ class Transcript(VerticalScroll, can_focus=False):
         for view, shown in zip(reversed(self.views), reversed(branch), strict=False):
             view.state = ""
             view.shown = shown
+            view.update_header()
             await view.finish(shown.message.text)
 
     async def set_raw(self, raw: bool) -> None:
