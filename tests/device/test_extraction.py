@@ -110,6 +110,9 @@ TOLD: list[tuple[str, list[str]]] = [
     ("I'm left-handed", ["The user is left-handed."]),
     ("I no longer work at Harrow Foods.", ["The user no longer works at Harrow Foods."]),
     ("I don't live in Leeds any more.", ["The user no longer lives in Leeds."]),
+    ("I'm not allergic to nuts", ["The user is not allergic to nuts."]),
+    ("I'm not vegan any more", ["The user is no longer vegan."]),
+    ("I'm no longer allergic to nuts", ["The user is no longer allergic to nuts."]),
 ]
 
 NOTHING = [

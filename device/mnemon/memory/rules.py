@@ -300,7 +300,8 @@ _PEOPLE = [
     _rule(rf"{MY} (?P<r>{{rel}}) is (?P<v>(?-i:{NAME}))", "The user's {r} is called {v}.", "name", subject="{r}"),
 ]
 _HEALTH = [
-    _rule(rf"{_I} (?:am|are) (?:not|no longer) (?P<v>{{trait}}|allergic to .+?)(?: any ?more| any longer| now)?", "The user is no longer {v}.", "diet", kind="ends"),
+    _rule(rf"{_I} (?:am|are) (?:no longer|not(?=.+(?: any ?more| any longer| now)$)) (?P<v>{{trait}}|allergic to .+?)(?: any ?more| any longer| now)?", "The user is no longer {v}.", "diet", kind="ends"),
+    _rule(rf"{_I} (?:am|are) not (?P<v>{{trait}}|allergic to .+)", "The user is not {v}.", "diet", kind="ends"),
     _rule(r"i am {adv}(?:severely |badly |deathly |very |slightly |mildly )?allergic to (?P<v>.+)", "The user is allergic to {v}.", "allergy"),
     _rule(r"i have (?:an?|a severe|a bad) (?P<v>[\w -]+?) allergy", "The user is allergic to {v}.", "allergy"),
     _rule(r"i have an? (?:severe |bad )?allergy to (?P<v>.+)", "The user is allergic to {v}.", "allergy"),
