@@ -126,6 +126,7 @@ def _made(rule: Rule, match: re.Match[str], clause: str) -> Found | None:
     filled = {**parts, "r": parts.get("r", "").lower()}
     sentence = " ".join(rule.text.format_map(_Blank(filled)).split()).replace(" .", ".")
     sentence = re.sub(r"\b(on|at|in) (?:on|at|in) ", r"\1 ", sentence)
+    sentence = re.sub(r"\bevery (\w+day)s\b", r"every \1", sentence)
     named = {**filled, "t": article}
     return Found(
         text=sentence[0].upper() + sentence[1:],

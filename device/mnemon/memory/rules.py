@@ -62,7 +62,7 @@ _IDENTITY = [
     _rule(r"i am (?P<v>\d{1,3})(?: years old| years of age)?", "The user is {v} years old.", "age"),
     _rule(r"i (?:have )?(?:just )?turned (?P<v>\d{1,3})(?: (?P<w>.+))?", "The user is {v} years old.", "age"),
     _rule(
-        rf"{MY} birthday is (?:on )?(?P<v>(?:the )?\d.+|{{when}}.*)", "The user's birthday is on {v}.", "birthday"
+        rf"(?:{MY} birthday is|i celebrate my birthday) (?:on )?(?P<v>(?:the )?\d.+|{{when}}.*)", "The user's birthday is on {v}.", "birthday"
     ),
     _rule(
         rf"{MY} (?P<r>{{rel}})(?:'s)? (?:birthday is|was born)(?: on)? (?P<v>.+)",
@@ -349,7 +349,7 @@ _PLANS = [
     _rule(rf"{_I} got married (?:on|in) (?P<v>.+)|{MY} (?:wedding )?anniversary is (?:on )?(?P<v2>.+)", "The user's wedding anniversary is on {v}.", "anniversary"),
     _rule(rf"(?:{MY}|the) (?P<t>{{event}}) (?:is|are|has been|starts|begins|got moved to|is moved to|was)(?: now)?(?: {{adv}})?(?:booked |scheduled |set |moved |due )?(?:(?P<p>for|on|at|in|to|from)\b)? ?(?P<v>(?:the )?{{when}}.*)", "The user's {t} is {p} {v}.", "{t}"),
     _rule(rf"{_I} (?:have|have booked|booked|have got|{{adv}}got) (?P<t>an? {{event}}) (?:(?P<p>on|at|for|with|in|to)\b)? ?(?P<v>.*{{when}}.*)", "The user has {t} {p} {v}.", "{t}"),
-    _rule(rf"{_I} (?:have |go to |play |do )(?P<t>[\w -]+?) (?:every|on) (?P<v>{{dayname}}.*)", "The user has {t} every {v}.", "{t}"),
+    _rule(rf"{_I} (?:have |go to |play (?!the )|do )(?P<t>[\w -]+?) (?:every|on) (?P<v>{{dayname}}.*)", "The user has {t} every {v}.", "{t}"),
     _rule(rf"{_I} (?:am|are) {{adv}}(?P<x>going|flying|travelling|traveling|driving|off|heading) (?:on holiday )?to (?P<v>.+{{when}}.*|{{when}}.*)", "The user is {x} to {v}.", "trip"),
     _rule(rf"{_I} (?:am|are) {{adv}}(?P<x>going|flying|travelling|traveling) to (?P<v>(?-i:[A-Z]\w+)(?: .+)?)", "The user is {x} to {v}.", "trip"),
     _rule(rf"{_I} (?:start|am starting|begin) (?P<v>.*{{when}}.*)", "The user starts {v}.", "start"),
