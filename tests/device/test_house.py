@@ -76,6 +76,13 @@ def test_the_api_exports_exactly_the_names_types_are_checked_for(repository: Pat
         _ = mnemon.assistant_
 
 
+def test_every_kind_of_error_can_be_caught_by_its_name() -> None:
+    import mnemon
+
+    kinds = {kind.__name__ for kind in errors.MnemonError.__subclasses__() if kind.__module__ == errors.__name__}
+    assert kinds <= set(mnemon.__all__)
+
+
 def test_the_version_is_written_in_one_place(repository: Path) -> None:
     wanted = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert importlib.metadata.version("mnemon") == wanted
