@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -203,3 +204,14 @@ def test_many_vectors_have_eight_bits_a_number_and_are_found_all_the_same(
     assert matrix.cosines(rows[7].astype(np.float32))[7] == 0
     matrix.put(7, rows[9].astype(np.float32))
     assert int(matrix.cosines(rows[9].astype(np.float32)).argmax()) in (7, 9)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int8])
+def test_a_search_uses_nothing_up(kind: type[np.generic]) -> None:
+    # Written into a given array, simsimd 6.5 gives away a reference to None at every call: before Python 3.12 the
+    # process died of it after some thousands of searches.
+    rows = np.arange(20 * DIMENSIONS).reshape(20, DIMENSIONS).astype(kind)
+    before = sys.getrefcount(None)
+    for _ in range(500):
+        vectors.dots(rows, rows[0])
+    assert abs(sys.getrefcount(None) - before) < 100

@@ -122,10 +122,10 @@ def dots(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
     run meanwhile."""
     import simsimd
 
-    found = np.empty((len(rows), 1), np.float32)
-    if len(rows):
-        simsimd.cdist(rows, vector[None], "dot", out=found)
-    return found[:, 0]
+    if not len(rows):
+        return np.empty(0, np.float32)
+    # Not with ``out``: at every such call simsimd 6.5 gives away a reference to None that is not its own.
+    return np.array(simsimd.cdist(rows, vector[None], "dot", out_dtype="float32"))[:, 0]
 
 
 def quantized(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
