@@ -149,6 +149,7 @@ def _figures(verdicts: Sequence[tuple[Case, Verdict]]) -> dict[str, float]:
         "unknown",
         "update",
         "in_conversation",
+        "acknowledge",
         "dated",
         "hard",
         "smalltalk",

@@ -33,6 +33,7 @@ Task = Literal[
     "update",
     "extraction",
     "in_conversation",
+    "acknowledge",
     "list",
     "dated",
     "profile",
@@ -42,7 +43,7 @@ Task = Literal[
 ]
 TASKS: tuple[Task, ...] = get_args(Task)
 TOLD: frozenset[Task] = frozenset(
-    ("recall", "unknown", "update", "extraction", "in_conversation", "list", "dated", "profile")
+    ("recall", "unknown", "update", "extraction", "in_conversation", "acknowledge", "list", "dated", "profile")
 )
 """Tasks whose answers are about the owner in every sentence."""
 
@@ -50,7 +51,7 @@ TODAY = date(2026, 11, 21)
 """The day that models which read it are told: always the same, so that two runs are alike."""
 ANSWER_TOKENS = 96
 _OURS = "built_in_cases.jsonl"
-_NEEDED: frozenset[Task] = frozenset(("recall", "update", "in_conversation", "list", "dated"))
+_NEEDED: frozenset[Task] = frozenset(("recall", "update", "in_conversation", "acknowledge", "list", "dated"))
 _EPISODE = re.compile(r"(?P<who>.{1,60}?) said: (?P<said>.+?)(?P<over> \(no longer so\))?", re.DOTALL)
 
 

@@ -17,19 +17,20 @@ __all__ = ["KINDS", "Conversation", "generate"]
 
 KINDS: dict[str, tuple[Callable[[World], Scene], float]] = {
     "recall": (memories.recall, 30),
-    "unknown": (memories.not_known, 8),
+    "unknown": (memories.not_known, 13),
     "in_conversation": (memories.telling, 13),
+    "acknowledge": (memories.acknowledging, 2),
     "update": (memories.update, 15),
     "list": (memories.listing, 6),
     "dated": (memories.dated, 8),
     "style": (manners.style, 3),
     "advice": (manners.advice, 2),
-    "extraction": (duties.extract, 14),
+    "extraction": (duties.extract, 17),
     "profile": (duties.profile, 4),
     "smalltalk": (chatter.small, 4),
     "meta": (chatter.meta, 3),
-    "hard": (chatter.hard, 3),
-    "copy": (duties.copy, 7),
+    "hard": (chatter.hard, 4),
+    "copy": (duties.copy, 6),
 }
 """Each kind with its share of the conversations."""
 

@@ -30,6 +30,20 @@ _OF_A_THING = (
     "I'm looking for {}.",
     "Did I ever mention {}?",
     "You know {}, don't you?",
+    "Do you still know {}?",
+    "Do you have {}?",
+    "Did I tell you {}?",
+    "I've told you {}, haven't I?",
+    "Have I ever told you {}?",
+    "Let me have {}.",
+    "Look up {} for me.",
+    "{}? I forgot.",
+    "What did I say about {}?",
+    "Could I have {}, please?",
+    "I can't think of {}.",
+    "Please tell me {}.",
+    "Is {} in your notes?",
+    "Find {} for me, please.",
 )
 _OF_A_CLAUSE = (
     "Do you remember {}?",
@@ -47,8 +61,43 @@ _OF_A_CLAUSE = (
     "You know {}, don't you?",
     "I was wondering {}.",
     "Somebody asked me {}.",
+    "Do you still know {}?",
+    "Did I tell you {}?",
+    "Have I ever told you {}?",
+    "I've told you {}, haven't I?",
+    "Please tell me {}.",
+    "Could you look up {}?",
+    "Is it in your notes {}?",
+    "Do you happen to know {}?",
+    "Help me remember {}.",
+    "I'd like to know {}.",
 )
-_OPENERS = ("Hey, ", "Quick question: ", "Mnemon, ", "Sorry, ", "Ok, ", "One more thing: ", "So, ", "By the way, ")
+_OPENERS = (
+    "Hey, ",
+    "Quick question: ",
+    "Mnemon, ",
+    "Sorry, ",
+    "Ok, ",
+    "One more thing: ",
+    "So, ",
+    "By the way, ",
+    "Remind me: ",
+    "Remind me, ",
+    "Tell me, ",
+    "Just to be sure: ",
+    "Just checking: ",
+    "I forgot: ",
+    "I forget, ",
+    "Please tell me: ",
+    "Help me out, ",
+    "Do tell: ",
+    "Hm, ",
+    "Wait, ",
+    "Good morning, ",
+    "Listen, ",
+    "While I think of it, ",
+    "Now, ",
+)
 _REASONS = (
     "I'm filling in a form. ",
     "Sorry to ask again. ",
@@ -76,23 +125,31 @@ def asked(fact: Fact, question: Question, rng: random.Random, *, follows: bool =
         return casually(
             rng.choice(("And {}?", "and {}?", "What about {}?")).replace("{}", question.topic), rng
         ).format_map(fact.filled)
-    if roll < 0.12 and question.terse:
+    if roll < 0.10 and question.terse:
         template = rng.choice(question.terse)
-    elif roll < 0.34:
+    elif roll < 0.38:
         template = capital(rng.choice(_OF_A_CLAUSE if clause else _OF_A_THING).replace("{}", question.topic))
+        if rng.random() < 0.25:
+            template = _opened(template, rng)
     else:
         template = rng.choice(question.ask)
         if follows and rng.random() < 0.2:
-            start = template if template.startswith(("I ", "I'", "{")) else template[0].lower() + template[1:]
-            template = rng.choice(_NEXT).replace("{}", start)
-        elif rng.random() < 0.07:
-            start = template if template.startswith(("I ", "I'", "{")) else template[0].lower() + template[1:]
-            template = rng.choice(_OPENERS) + start
+            template = rng.choice(_NEXT).replace("{}", _uncapitalised(template))
+        elif rng.random() < 0.14:
+            template = _opened(template, rng)
         elif rng.random() < 0.06:
             template = rng.choice(_REASONS) + template
         elif rng.random() < 0.25:
             template = varied(template, rng)
     return casually(template, rng).format_map(fact.filled)
+
+
+def _opened(template: str, rng: random.Random) -> str:
+    return rng.choice(_OPENERS) + _uncapitalised(template)
+
+
+def _uncapitalised(template: str) -> str:
+    return template if template.startswith(("I ", "I'", "{")) else template[0].lower() + template[1:]
 
 
 _CLAUSE_WORDS = frozenset("what where when who which how whether whose".split())

@@ -18,10 +18,11 @@ from train_builtin.conversations.scene import Scene, Turn, World
 
 SEED = 2026
 COUNTS = {
-    "recall": 130,
+    "recall": 115,
     "unknown": 60,
     "update": 60,
-    "extraction": 70,
+    "extraction": 55,
+    "acknowledge": 30,
     "in_conversation": 60,
     "list": 20,
     "dated": 20,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from mnemon.memory import clauses, extraction
 from mnemon.profile import composition
 from train_builtin.conversations.attributes import Fact, Saying
@@ -68,21 +70,67 @@ _AROUND = (
     "What do you think?",
     "I'll tell you more later.",
     "Good to be back.",
+    "I'm in a rush this morning.",
+    "My phone is nearly empty.",
+    "I'm waiting for the kettle.",
+    "We're stuck in a queue.",
+    "I spilled coffee on my shirt.",
+    "I'm off to bed soon.",
+    "I've got a headache today.",
+    "I'm sitting in a cafe right now.",
+    "I just had a long shower.",
+    "The meeting went on for hours.",
+    "It's been quite a week.",
+    "I'm on my way home.",
+    "I'm a little sleepy.",
+    "My head is full today.",
+    "I was at the shops all morning.",
+    "Sundays are slow here.",
+    "We can go on later.",
+    "Talk to you in the evening.",
+    "I'll be back in a minute.",
+    "Hope all is fine with you.",
+    "I'm glad it is nearly the weekend.",
+    "I've been on the phone all day.",
+    "Someone is drilling next door.",
+    "The neighbours are loud again.",
+    "I need a coffee.",
+    "I have to run in a moment.",
+    "It's freezing outside.",
+    "The sun is out at last.",
+    "I'm standing at the bus stop.",
+    "I'm cooking while I write this.",
+    "Excuse the typing, I'm walking.",
+    "I had an early start.",
+    "It's late already.",
+    "I nearly fell asleep on the sofa.",
+    "I overslept today.",
+    "There is nothing on television.",
+    "I'm bored at work.",
+    "I forgot my umbrella this morning.",
+    "I can't wait for the holidays.",
+    "The wifi keeps dropping.",
+    "Wow, what a game last night.",
+    "My tea has gone cold.",
+    "I hurt my toe this morning.",
+    "I'm a bit nervous today.",
+    "I'm in a good mood.",
+    "We laughed a lot today.",
+    "I'm out of breath.",
 )
 
 
 def extract(world: World) -> Scene:
     """A message and the facts in it, one a line; none in questions, suppositions and chat."""
     rng = world.rng
-    count = rng.choices((0, 1, 2, 3, 4), (4, 6, 5, 2, 1))[0]
+    count = rng.choices((0, 1, 2, 3, 4), (5, 6, 5, 3, 1))[0]
     if count == 0:
         return Scene("extraction", [Turn(_empty_message(world), NOTHING, measures=True)], system=extraction.SYSTEM)
     while True:
         facts = _about_the_owner(world, count)
         message, sayings = statement(world, facts)
-        if rng.random() < 0.35:
-            around = rng.choice(_AROUND)
-            message = f"{message.rstrip('.!')}. {around}" if rng.random() < 0.5 else f"{around} {capital(message)}"
+        if rng.random() < 0.4:
+            message = _with_chat(message, rng)
         stated = clauses.sentences(message)
         lines = [_line(fact, saying, stated) for fact, saying in zip(facts, sayings, strict=True)]
         if all(lines):
@@ -121,15 +169,24 @@ def _empty_message(world: World) -> str:
         f, g = values.draw("first_name"), values.draw("first_name")
         sentence = rng.choice(_OF_OTHERS)
         return sentence.format(f=f, g=g, p=values.draw("place"), n=values.draw("pet_name"))
-    if roll < 0.5:
-        return fact.say(casually(rng.choice(question.ask), rng))
-    if roll < 0.62:
+    if roll < 0.55:
+        asked = fact.say(casually(rng.choice(question.ask), rng))
+        return _with_chat(asked, rng) if rng.random() < 0.4 else asked
+    if roll < 0.65:
         return rng.choice(_UNREAL).replace("{}", fact.say(fact.attribute.mine))
-    if roll < 0.84:
+    if roll < 0.8:
         return small_talk(world).user
-    if roll < 0.93:
+    if roll < 0.87:
         return hard_turn(rng).user
-    return rng.choice(_AROUND)
+    return _with_chat(rng.choice(_AROUND), rng) if rng.random() < 0.6 else rng.choice(_AROUND)
+
+
+def _with_chat(message: str, rng: random.Random) -> str:
+    """``message`` before or behind a sentence that says nothing lasting."""
+    around = rng.choice(_AROUND)
+    if rng.random() < 0.5:
+        return f"{around} {capital(message)}"
+    return f"{message if message[-1] in '.?!' else f'{message}.'} {around}"
 
 
 def profile(world: World) -> Scene:

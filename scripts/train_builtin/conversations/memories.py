@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date
 
 from mnemon.memory.dates import spell
 from train_builtin.conversations.asking import others, recalled, unknown
-from train_builtin.conversations.attributes import Fact, Saying
+from train_builtin.conversations.attributes import Fact, Saying, attributes
 from train_builtin.conversations.chatter import small_talk
 from train_builtin.conversations.scene import Episode, Scene, Turn, World
 from train_builtin.conversations.wording import capital, casually, listed
@@ -40,13 +41,15 @@ def missing(world: World, known: list[Fact]) -> Fact:
     if known and world.rng.random() < 0.45:
         near = world.rng.choice(known).attribute
         of = near if near.slots else None
+    elif world.rng.random() < 0.5:  # each kind as often as any other: the rare ones are asked for, too
+        of = world.rng.choice(attributes())
     return world.fact(known, of=of)
 
 
 def not_known(world: World) -> Scene:
     """Asked for what was never told, among things that were."""
     rng = world.rng
-    known = world.facts(rng.choice((0, 1, 2, 3, 4, 5, 6)))
+    known = world.facts(rng.choice((0, 0, 0, 1, 2, 3, 4, 5, 6)))
     turns = [unknown(world, missing(world, known), known)]
     if known and rng.random() < 0.6:
         turns.insert(0, recalled(world, rng.choice(known), known))
@@ -75,8 +78,43 @@ _OPENERS = (
     "Oh, ",
     "Note that ",
     "Hey, ",
+    "Remember that ",
+    "Please remember that ",
+    "You should know that ",
+    "I wanted to tell you that ",
+    "For the record, ",
+    "For your notes: ",
+    "Something about me: ",
+    "Also, ",
+    "Oh, and ",
+    "One thing: ",
+    "Don't forget that ",
+    "Well, ",
+    "Good evening. ",
+    "Hello there! ",
+    "A small thing to remember: ",
+    "So, ",
+    "It may help to know that ",
+    "I forgot to say: ",
+)
+_TAILS = (
+    " Can you keep that in mind?",
+    " Please remember that.",
+    " Will you remember it?",
+    " Remember that, please.",
+    " Make a note of it.",
+    " Could you note that down?",
+    " Don't forget it!",
+    " Keep it in mind, please.",
+    " That's worth remembering.",
+    " Thought you should know.",
+    " You may need that one day.",
+    " Got that?",
+    " ok?",
 )
 OWN_WORDS_SHARE = 0.7
+TAIL_SHARE = 0.12
+"""Of what is told, with a request to remember it behind."""
 _ACKNOWLEDGED = (
     "Got it, {}. I'll remember that.",
     "Thanks for telling me. I'll remember that {}.",
@@ -97,7 +135,10 @@ def statement(world: World, facts: list[Fact]) -> tuple[str, list[Saying]]:
     if not goes_on and rng.random() < 0.75:
         parts[0] = capital(parts[0])
     together = listed(parts) if rng.random() < 0.7 else ". ".join([parts[0], *map(capital, parts[1:])])
-    return opener + together + rng.choice((".", ".", ".", "", "!")), sayings
+    said = opener + together + rng.choice((".", ".", ".", "", "!"))
+    if rng.random() < TAIL_SHARE:
+        said = (said if said[-1] in ".!" else f"{said}.") + rng.choice(_TAILS)
+    return said, sayings
 
 
 def _wordings(fact: Fact, rng: random.Random) -> tuple[Saying, ...]:
@@ -150,6 +191,15 @@ def telling(world: World) -> Scene:
     if known and rng.random() < 0.3:
         turns.append(recalled(world, rng.choice(known), everything, follows=True))
     return Scene("in_conversation", turns, everything, [fact.text for fact in known])
+
+
+def acknowledging(world: World) -> Scene:
+    """Something is told, among facts in view, and said back."""
+    rng = world.rng
+    known = world.facts(rng.choice((0, 0, 1, 2, 3)))
+    new = world.fact(known).plain()
+    turn, _ = told(world, [new])
+    return Scene("acknowledge", [replace(turn, measures=True)], [*known, new], [fact.text for fact in known])
 
 
 _CHANGED = (

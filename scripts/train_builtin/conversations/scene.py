@@ -23,7 +23,9 @@ from train_builtin.conversations.values import Split, Values, split_of
 MESSAGE_PLACEMENT_SHARE = 0.15
 """How many conversations have their notes before the owner's message instead of in the system text."""
 TRIES = 20
-FIRST_DAY = date(2024, 1, 1)
+FIRST_DAY = date(2022, 1, 1)
+DAYS = 2600
+"""From the first day on: seven years, so that a note's year is read and not guessed."""
 NOTES = 6
 """As many note lines as the product gives the built-in model."""
 
@@ -97,7 +99,7 @@ class Scene:
 
     def lay_out(self, rng: random.Random) -> Conversation:
         """As the model reads it, in one of the two placements."""
-        latest = max((e.day for e in self.episodes), default=FIRST_DAY + timedelta(days=rng.randrange(900)))
+        latest = max((e.day for e in self.episodes), default=FIRST_DAY + timedelta(days=rng.randrange(DAYS)))
         today = self.today or latest + timedelta(days=rng.randrange(1, 200))
         values = tuple(value for turn in self.turns for value in turn.must)
         messages: list[ChatMessage] = []
@@ -175,7 +177,7 @@ class World:
     def day(self) -> date:
         """A day on which something may have been said."""
         while True:
-            day = FIRST_DAY + timedelta(days=self.rng.randrange(900))
+            day = FIRST_DAY + timedelta(days=self.rng.randrange(DAYS))
             if split_of(f"{day.day} {day:%B}") == self.values.split:
                 return day
 

@@ -203,6 +203,17 @@ class Values:
             return f"The {self.listed('adjective')} {self.listed('noun')}"
         return f"{self.listed('adjective')} {self.listed('noun')}"
 
+    def _a_anything(self) -> str:
+        """What a noun nobody listed may be: a thing, a name, a place, a number, a word nobody has heard of."""
+        roll = self.rng.random()
+        if roll < 0.3:
+            return self.listed(self.rng.choice(_THINGS))
+        if roll < 0.8:
+            return self.draw(self.rng.choice(_NAMES))
+        if roll < 0.9 and self.pieces:
+            return self.strange(capital=self.rng.random() < 0.5)
+        return self._a_code() if roll < 0.95 else self._a_day()
+
     def _a_title(self) -> str:
         """A book or film nobody wrote."""
         roll = self.rng.random()
@@ -340,13 +351,36 @@ class Values:
 
     def _a_in_spot(self) -> str:
         spot = self.listed("spot")
-        return f"{'on' if spot.endswith(_SURFACES) else 'in'} the {spot}"
+        where = f"{'on' if spot.endswith(_SURFACES) else 'in'} the {spot}"
+        roll = self.rng.random()
+        if roll < 0.6:
+            return where
+        if roll < 0.85:
+            return f"{where} {self.rng.choice(_BESIDE)} the {self.listed('landmark')}"
+        if roll < 0.93:
+            return f"{self.rng.choice(_BESIDE)} the {self.listed('landmark')}"
+        return f"{where} at {self._a_first_name()}'s"
 
 
+_THINGS = (
+    "food",
+    "fruit",
+    "drink",
+    "hobby",
+    "subject",
+    "colour",
+    "flower",
+    "animal",
+    "project",
+    "collected",
+    "language",
+)
+_NAMES = ("title", "brand", "venue", "thing_name", "company", "person", "first_name", "place", "band", "team")
 _ONSETS = "b br c ch cl d dr f fl g gl gr h j k kl l m n p pr qu r s sh sk st t th tr v w y z".split()
 _VOWELS = "a a e e i i o o u ai ea ei ia io oa ou".split()
 _CODAS = "b ck d l ll lm m n nd ng nt p r rd rn rt s st t th x".split() + [""] * 8
 _SURFACES = ("table", "shelf", "desk", "stool", "rack", "sideboard")
+_BESIDE = ("by", "in", "behind", "next to", "under", "above", "near", "beside", "opposite", "on top of")
 _PET_TITLES = "Captain Lady Sir Miss Little Old Doctor".split()
 _TOWN_ENDINGS = """
 bury by combe cross dale den ford ham haven holm hurst ley low mere minster mouth ness port stead stow ton wick worth
