@@ -82,7 +82,7 @@ async def test_a_batch_holds_its_sequences_in_order(engine: LlamaCppEngine, monk
 
 
 async def test_the_length_is_kept_and_the_end_is_told(engine: LlamaCppEngine) -> None:
-    text, tokens, finish = await said(engine, QUESTIONS[2], replace(GREEDY, max_tokens=3))
+    text, tokens, finish = await said(engine, QUESTIONS[-1], replace(GREEDY, max_tokens=3))
     assert (tokens, finish) == (3, Finish.LENGTH)
     assert text
     _, tokens, finish = await said(engine, QUESTIONS[3], replace(GREEDY, max_tokens=400))
