@@ -13,6 +13,9 @@ from typing import Final
 
 HANG_SECONDS: Final = 300
 """What takes longer does not happen at all."""
+AGAIN_SECONDS: Final = 15
+"""Nothing happened for so long: keys are pressed again, as a person would. Python does not notice a Ctrl-C that comes
+between the printed question and the read that waits for its answer, until something is read."""
 _OWNING: Final = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 )
@@ -27,7 +30,7 @@ def at_a_terminal(*words: str, keys: bytes, code: int = 0) -> str:
         code: The exit code it has to end with.
     """
     near, far = pty.openpty()
-    seen, pressed, until = b"", False, time.monotonic() + HANG_SECONDS
+    seen, pressed, silent, until = b"", False, 0, time.monotonic() + HANG_SECONDS
     terminal = os.environ | {"TERM": "xterm", "COLUMNS": "500"}
     command = (sys.executable, "-c", _OWNING, *words)
     with subprocess.Popen(
@@ -37,7 +40,11 @@ def at_a_terminal(*words: str, keys: bytes, code: int = 0) -> str:
         try:
             while time.monotonic() < until:
                 if not select.select([near], [], [], 1)[0]:
+                    silent += 1
+                    if pressed and silent % AGAIN_SECONDS == 0:
+                        os.write(near, keys)
                     continue
+                silent = 0
                 try:
                     seen += os.read(near, 65536)
                 except OSError:  # nobody is at the other end any more
