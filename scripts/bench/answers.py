@@ -12,7 +12,6 @@ mouth. The best of the rounds counts on each side, as in ``runtime.py``.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import sys
@@ -27,12 +26,11 @@ from typing import Any
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from runtime import SPEED, SYSTEM, TURN_20, built_in, llama_bench_speed, real_shape, row, show
+from runtime import SPEED, SYSTEM, TURN_20, built_in, llama_bench_speed, print_rows, real_shape, row
 
 from mnemon.assistant import Assistant
 from mnemon.runtime.catalog import ModelSpec
 from mnemon.runtime.chat_model import ChatMessage, Sampling
-from mnemon.runtime.crowding import usable_cores
 from mnemon.runtime.lookup import Pace
 from mnemon.runtime.sampling import Sampler
 from mnemon.runtime.worker import LocalModel
@@ -208,23 +206,17 @@ def turn_20(spec: ModelSpec, threads: int, rounds: int) -> dict[str, Any]:
     return row(told, a / b, f"≤ {TURN_20}", a / b <= TURN_20)
 
 
-def main() -> None:
-    """Print the rows, as text or with ``--json`` as one document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--threads", type=int, default=usable_cores())
-    arguments = parser.parse_args()
-    threads = arguments.threads
+def measured(threads: int) -> list[dict[str, Any]]:
+    """All rows of this bench."""
     small = built_in()
     pulled = [replace(real_shape(kind), memory_placement="message", memory_limit=8) for kind in ("q8_0", "q4_0")]
-    rows = [
+    return [
         *about_what_was_told(small, threads, rounds=10),
         *(one for spec in pulled for one in of_random_weights(spec, threads, rounds=3)),
         turn_20(small, threads, rounds=4),
         turn_20(pulled[0], threads, rounds=1),
     ]
-    show(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":
-    main()
+    print_rows(__doc__, measured)

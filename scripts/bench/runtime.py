@@ -225,23 +225,26 @@ def row(what: str, value: float, bar: str, ok: bool) -> dict[str, Any]:
     return {"what": what, "value": round(value, 3), "unit": "×", "bar": bar, "ok": ok}
 
 
-def main() -> None:
-    """Print the rows, as text or with ``--json`` as one document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def print_rows(description: str, rows: Callable[[int], list[dict[str, Any]]]) -> None:
+    """Print what ``rows`` measures with so many threads, as text or with ``--json`` as one document."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--threads", type=int, default=usable_cores())
     arguments = parser.parse_args()
-    threads = arguments.threads
+    show(rows(arguments.threads), as_json=arguments.json)
+
+
+def measured(threads: int) -> list[dict[str, Any]]:
+    """All rows of this bench."""
     small, real = built_in(), real_shape()
-    rows = [
+    return [
         *against_llama_bench(small, threads, rounds=15),
         *against_llama_bench(real, threads, rounds=3),
         turn_20(small, threads, rounds=5),
         turn_20(real, threads, rounds=2),
         reopening(real, threads, rounds=2),
     ]
-    show(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":
-    main()
+    print_rows(__doc__, measured)

@@ -271,16 +271,10 @@ class LocalModel:
                 decodes, drafting = -1, engine.can_cut
                 while not generation.stopped:
                     if engine.decodes != decodes:  # at the beginning, and when somebody else had the engine
-                        tokens = [*plan.tokens, *out]
-                        sequence = self._sequences.place(kept, tokens, plan.limit - len(out))
-                        if active:
-                            cached = yield from self._filling.adapted(kept, plan, out, active, generation)
-                        else:
-                            cached = yield from self._filling.prompt(sequence, tokens, generation, shift=plan.shift)
+                        sequence = self._sequences.place(kept, [*plan.tokens, *out], plan.limit - len(out))
+                        yield from self._read(generation, sequence, plan, kept, out, active)
                         if generation.stopped:
                             break
-                        if not out:
-                            report.cached_tokens = cached
                         pace.interrupted()
                     token, logprob = sampler.choose(drafter.row)
                     if ends(token):
@@ -305,9 +299,7 @@ class LocalModel:
                     if drafter.row >= 0:
                         if drafter.confirms(token):
                             continue
-                        # before anybody else may come: in between, the sequence is what was said
-                        if drafter.unused:
-                            engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
+                        self._take_back(sequence, drafter)  # before anybody else may come
                         drafter.judged()
                     decodes = engine.decodes
                     yield
@@ -339,14 +331,36 @@ class LocalModel:
             activation.off()
             pace.answered(len(out))
             if sequence >= 0:
-                if drafter.unused:
-                    engine.truncate(sequence, len(engine.tokens(sequence)) - drafter.unused)
+                self._take_back(sequence, drafter)
                 self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
             if active and kept.name is not None:
                 with contextlib.suppress(ModelError):  # closed: a saved conversation is decoded when it reopens
                     settle = self._filling.settle(kept, [*plan.tokens, *out])
                     self._owner.submit(Priority.BACKGROUND, settle, lambda: None)
         generation.end(reason)
+
+    def _read(
+        self,
+        generation: LocalGeneration,
+        sequence: int,
+        plan: Plan,
+        kept: Conversation,
+        out: list[int],
+        active: Active,
+    ) -> Steps:
+        """The prompt and the answer so far, decoded as far as they are not there yet."""
+        if active:
+            cached = yield from self._filling.adapted(kept, plan, out, active, generation)
+        else:
+            tokens = [*plan.tokens, *out]
+            cached = yield from self._filling.prompt(sequence, tokens, generation, shift=plan.shift)
+        if not out and not generation.stopped:
+            generation.report.cached_tokens = cached
+
+    def _take_back(self, sequence: int, drafter: Drafter) -> None:
+        """Leave in the sequence what was said, without the tokens of a draft that were not confirmed."""
+        if drafter.unused:
+            self._engine.truncate(sequence, len(self._engine.tokens(sequence)) - drafter.unused)
 
 
 def _identity(path: Path, cells: int) -> bytes:
