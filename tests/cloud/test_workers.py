@@ -228,4 +228,7 @@ def test_places_queue_and_metrics_are_divided() -> None:
 
 
 def test_the_command_takes_a_sensible_number(tmp_path: Path) -> None:
-    run("--home", str(tmp_path), "serve", "--workers", "0", code=2)
+    home = tmp_path / "cloud"
+    said = run("--home", str(home), "serve", "--workers", "0", code=2)
+    assert "'--workers': 0 is not in the range" in said
+    assert not home.exists(), "nothing was begun"

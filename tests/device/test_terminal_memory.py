@@ -121,6 +121,10 @@ async def test_in_the_smallest_window_a_dialog_says_how_to_answer_it(home: Path)
             await ready(pilot)
             app.push_screen(Confirm("Forget this?", "My dog is called Biscuit and he likes long walks. " * 8))
             await wait_until(pilot, lambda: "y yes   n no" in screen_text(app))
+            assert "Forget this?" in screen_text(app)
+            await pilot.press("n")
+            await wait_until(pilot, lambda: app.screen is app.chat)
+            assert "y yes   n no" not in screen_text(app)
 
 
 async def test_forgetting_asked_in_the_conversation_needs_a_yes(home: Path) -> None:
@@ -188,6 +192,9 @@ async def test_the_conversation_a_memory_is_from_opens_at_that_message(home: Pat
             await pilot.press("o")
             await wait_until(pilot, lambda: texts(app) == ["My dog is called Biscuit.", "Noted."])
             await wait_until(pilot, lambda: app.chat.transcript.selected is not None)
+            selected = app.chat.transcript.selected
+            assert selected is not None
+            assert selected.text == "My dog is called Biscuit."
 
 
 async def test_in_a_small_window_it_takes_the_place_of_the_transcript_until_escape(home: Path) -> None:

@@ -20,6 +20,7 @@ from terminal_app import (
     said,
     screen_text,
     settled,
+    stored,
     tell,
     texts,
     wait_until,
@@ -113,8 +114,10 @@ async def test_the_profile_is_read_edited_added_to_and_removed_from(home: Path) 
             await wait_until(pilot, lambda: "Likes tea a lot." in screen_text(app))
             await pilot.press("d")
             await wait_until(pilot, lambda: "Remove" in screen_text(app))
+            assert [line.text for line in app.assistant.profile.lines()] == ["Likes tea a lot."]
             await pilot.press("y")
             await wait_until(pilot, lambda: "Nothing yet." in screen_text(app))
+            assert not app.assistant.profile.lines()
 
 
 async def test_in_the_smallest_window_the_profile_can_be_read(home: Path) -> None:
@@ -200,6 +203,8 @@ async def test_a_download_can_be_stopped_and_a_failed_one_is_one_line(
             await wait_until(pilot, lambda: "Download " in screen_text(app))
             await pilot.press("y")
             await wait_until(pilot, lambda: "Pull it again." in said(app))
+            assert "The file is not what the hub announced." in said(app)
+            assert "Traceback" not in screen_text(app)
 
 
 async def test_help_names_every_command(home: Path) -> None:
@@ -227,6 +232,9 @@ async def test_the_palette_reaches_everything(home: Path) -> None:
             await wait_until(pilot, lambda: "Start a chat of which nothing is kept" in screen_text(app))
             await pilot.press("down", "enter")
             await wait_until(pilot, lambda: app.chat.conversation.temporary)
+            await tell(pilot, "Nobody keeps this.")
+            assert texts(app) == ["Nobody keeps this.", "One."]
+            assert "Nobody keeps this." not in list(stored(app))
 
 
 async def test_the_theme_is_remembered_and_an_unknown_one_is_named(home: Path) -> None:
