@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from learning_model import LearningModel, learnable
 
 from mnemon.commands.main import cli
-from mnemon.evaluation import learning
+from mnemon.evaluation import learning, owners
 from mnemon.evaluation.learning import Row
 from mnemon.runtime.scripted import ScriptedModel
 
@@ -37,6 +38,29 @@ def test_a_model_that_nothing_changes_learns_nothing() -> None:
 def test_either_optimiser_can_be_told_to_do_it() -> None:
     how = {"names": ["terse"], "spaces": ["vector"], "evaluations": 4, "examples": 60}
     assert learning.run(ScriptedModel(), cma_most=0, **how)[0].optimiser == "MeZO"  # type: ignore[arg-type]
+
+
+def test_what_is_mixed_was_learned_from_the_other_owners_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    built, shares, general = list[str](), list[float](), owners.general()
+
+    def build(name: str, *_: object, **__: object) -> owners.Owner:
+        built.append(name)
+        made = learnable(80, 3 if name in ("terse", "warm") else 10 + owners.NAMES.index(name))
+        return owners.Owner(name, made[:60], made[60:], general)
+
+    monkeypatch.setattr(owners, "build", build)
+    (row,) = learning.run(
+        LearningModel(),  # type: ignore[arg-type]
+        names=["terse"],
+        spaces=["adapter scales"],
+        evaluations=60,
+        report=lambda _owner, _space, share: shares.append(share),
+    )
+    assert built == ["terse", *(name for name in owners.NAMES if name != "terse")]
+    assert (row.space, row.optimiser, row.accepted) == ("adapter scales", "CMA-ES", True), row.reason
+    assert 2 <= row.size < len(owners.NAMES)
+    assert row.improvement > 0.05  # the taste of "terse" is that of "warm"
+    assert shares == sorted(shares)
 
 
 def test_the_figures_of_a_lesson() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning_model import LearningModel, example, filled, learnable, said
+from learning_model import LearningModel, example, filled, learnable, said, taste
 
 from mnemon.errors import DiskFullError, LearningError, LossError, TooFewExamplesError
 from mnemon.learning.examples import Example, Examples
@@ -71,6 +71,17 @@ def test_a_lesson_finds_what_is_there_to_learn(store: Store, space: str) -> None
         objective = FromScores(scorer, everything)
         places = range(len(everything))
         assert objective.measure(standing.adapters, places).loss < 0.92 * objective.measure((), places).loss
+
+
+def test_a_lesson_finds_how_much_of_each_adapter_there_is(store: Store) -> None:
+    model, bank = LearningModel(), [taste(9), taste(3)]  # the owner's answers were sampled with the second
+    found = Lesson(store, model, spaces=["adapter scales"], seed=1, general=[], bank=bank).run(BUDGET)  # type: ignore[arg-type]
+    assert found.accepted, found.reason
+    (_, other), (_, own) = Versions(store, bank=bank).active(model.base_sha256()).adapters
+    assert own > 0.5 > abs(other)
+    without = Versions(store).active(model.base_sha256())
+    assert (without.adapters, without.version) == ((), None)
+    assert "not there any more" in without.problem
 
 
 def test_of_several_spaces_the_best_goes_on_and_the_next_lesson_continues_it(store: Store) -> None:

@@ -13,11 +13,11 @@ from learning_model import INNER, LAYERS, MATRIX, WIDTH, log_probabilities, tast
 
 from mnemon.errors import JournalError, LearningError
 from mnemon.learning.journal import Header
-from mnemon.learning.spaces.adapter_scales import AdapterScales
-from mnemon.learning.spaces.making import NAMES, again, described, make
+from mnemon.learning.spaces.making import BANKED, NAMES, again, described, make
 from mnemon.learning.spaces.space import Shape, Space
 from mnemon.learning.spaces.steering_basis import SteeringBasis, Trace, _eigen
 
+BANK = [taste(1), taste(2)]
 SHAPE = Shape("ab" * 32, LAYERS, WIDTH, {MATRIX: (INNER, WIDTH), "blk.0.ffn_down.weight": (INNER, WIDTH)})
 
 
@@ -27,12 +27,10 @@ def traces(count: int = 9) -> list[Trace]:
 
 
 def space(name: str) -> Space:
-    if name == "adapter scales":
-        return AdapterScales([("one", taste(1)), ("two", taste(2))])
-    return make(name, SHAPE, traces())
+    return make(name, SHAPE, traces(), BANK)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "adapter scales"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_space_is_linear_and_zero_is_the_base(name: str) -> None:
     made = space(name)
     theta, direction = np.random.default_rng(1).normal(size=(2, made.size))
@@ -50,12 +48,21 @@ def test_a_space_is_made_again_from_what_its_journal_keeps(name: str) -> None:
     made = space(name)
     header = Header(SHAPE.base, made.name, made.size, 0.0, (), json.loads(json.dumps(described(made, SHAPE))))
     theta = np.random.default_rng(1).normal(size=made.size)
-    once_more = again(header, traces())
+    once_more = again(header, traces(), [taste(3), *reversed(BANK)])
     assert once_more.size == made.size
     here, there = (log_probabilities([1, 2], one.apply(theta)) for one in (made, once_more))
     assert here.tobytes() == there.tobytes()
-    exported = [(made.export(theta), 1.0)]
-    assert np.allclose(log_probabilities([1, 2], exported), here, atol=1e-6)
+    if name != BANKED:
+        exported = [(made.export(theta), 1.0)]
+        assert np.allclose(log_probabilities([1, 2], exported), here, atol=1e-6)
+
+
+def test_a_mixture_is_made_again_of_the_very_adapters_and_of_no_others() -> None:
+    made = space(BANKED)
+    header = Header(SHAPE.base, made.name, made.size, 0.0, (), described(made, SHAPE))
+    for bank in ([], BANK[:1], [taste(1), taste(3)]):
+        with pytest.raises(JournalError, match="not there any more"):
+            again(header, (), bank)
 
 
 def test_what_cannot_be_made_says_so() -> None:
@@ -63,10 +70,12 @@ def test_what_cannot_be_made_says_so() -> None:
         make("nothing of the kind", SHAPE)
     with pytest.raises(LearningError, match="traces"):
         make("steering basis", SHAPE)
+    with pytest.raises(LearningError, match="bank of adapters"):
+        make(BANKED, SHAPE)
     with pytest.raises(LearningError, match="has nothing"):
         make("lora", Shape("ab" * 32, LAYERS, WIDTH))
     with pytest.raises(LearningError, match="no single adapter"):
-        space("adapter scales").export(np.ones(2))
+        space(BANKED).export(np.ones(2))
     with pytest.raises(JournalError):
         again(Header(SHAPE.base, "vector", 3, 0.0, (), {}))
     with pytest.raises(JournalError):

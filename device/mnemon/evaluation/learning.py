@@ -3,6 +3,9 @@
 Each lesson has an encrypted memory of its own with the owner's examples, and the same gate as everywhere. What counts
 is measured afterwards on conversations that were never in that memory: the loss of the owner's answers with what is
 in use then, against the model as it came, and the loss of the fixed general set.
+
+What needs a bank of adapters mixes those that the same lesson in the space ``vector`` gives the other owners: nothing
+of the owner who is measured is in them. Making the bank is not counted, as it is there before an owner comes.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from mnemon.evaluation.plot import line_chart
 from mnemon.evaluation.report import table
 from mnemon.learning.examples import Example, Examples
 from mnemon.learning.lesson import SPACES, Budget, Lesson
+from mnemon.learning.spaces.making import BANKED
 from mnemon.learning.versions import Versions
 from mnemon.learning.zeroth_order import CMA_MOST
 from mnemon.memory.store import Store
@@ -29,7 +33,7 @@ from mnemon.memory.store import Store
 if TYPE_CHECKING:
     from mnemon.learning.book import Book
     from mnemon.learning.lesson import Outcome, Progress
-    from mnemon.runtime.adapters import Active
+    from mnemon.runtime.adapters import Active, Adapter
     from mnemon.runtime.chat_model import ChatModel
 
 CHOSEN = "chosen"
@@ -37,6 +41,7 @@ CHOSEN = "chosen"
 EXAMPLES = 192
 """An owner's examples; a third of their conversations is held out by the lesson itself."""
 _POINTS = 10
+_BANK_SPACE = "vector"
 
 Report = Callable[[str, str, float], None]
 """Called with the owner, the space and the share of the lesson that is over."""
@@ -144,6 +149,19 @@ def run(
         LearningError: There is no such space, or it does not fit the model.
     """
     rows = []
+    budget = Budget(seconds, evaluations)
+    banked: dict[str, Adapter | None] = {}
+
+    def bank_without(name: str) -> list[Adapter]:
+        others = [other for other in owners.NAMES if other != name]
+        for part, other in enumerate(others):
+            if other not in banked:
+                with _memory(owners.build(other, corpus, seed, train=examples).train, seed) as store:
+                    lesson = Lesson(store, model, spaces=(_BANK_SPACE,), seed=seed, now=now)
+                    kept = lesson.run(budget, report=_telling(report, name, BANKED, part, len(others) + 1)).version
+                    banked[other] = Versions(store).export(kept) if kept else None
+        return [adapter for other in others if (adapter := banked[other])]
+
     for name in names:
         owner = owners.build(name, corpus, seed, train=examples)
         unseen = [*owner.held_out, *owner.general]
@@ -157,11 +175,13 @@ def run(
 
             before = losses(())
             for space in spaces:
+                bank = bank_without(name) if space == BANKED else []
+                parts = len(owners.NAMES) if space == BANKED else 1
                 with _memory(owner.train, seed) as store:
                     tried = SPACES if space == CHOSEN else (space,)
-                    lesson = Lesson(store, model, spaces=tried, seed=seed, cma_most=cma_most, now=now)
-                    outcome = lesson.run(Budget(seconds, evaluations), report=_telling(report, name, space))
-                    versions = Versions(store)
+                    lesson = Lesson(store, model, spaces=tried, seed=seed, bank=bank, cma_most=cma_most, now=now)
+                    outcome = lesson.run(budget, report=_telling(report, name, space, parts - 1, parts))
+                    versions = Versions(store, bank=bank)
                     after = losses(versions.active(model.base_sha256()).adapters)
                     rows.append(_row(name, outcome, before, after, versions.book, cma_most))
                 keep(rows[-1])
@@ -241,8 +261,8 @@ def _memory(examples: Sequence[Example], seed: int) -> AbstractContextManager[St
     return contextlib.closing(store)
 
 
-def _telling(report: Report, owner: str, space: str) -> Callable[[Progress], None]:
-    return lambda progress: report(owner, space, progress.share)
+def _telling(report: Report, owner: str, space: str, part: int, parts: int) -> Callable[[Progress], None]:
+    return lambda progress: report(owner, space, (part + progress.share) / parts)
 
 
 def _owners(rows: Sequence[Row]) -> list[str]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mnemon.learning.book import Page
     from mnemon.learning.spaces.space import Theta
     from mnemon.memory.store import Store
+    from mnemon.runtime.adapters import Adapter
     from mnemon.runtime.chat_model import ChatModel
 
 __all__ = ["SPACES", "Budget", "Lesson", "Outcome", "Progress"]
@@ -67,6 +68,7 @@ class Lesson:
         embed: Gives texts' meanings (unit vectors), to choose among more examples than a lesson takes.
         seed: Of everything that is drawn, below 2**63; a random one when left out.
         general: Takes the place of the fixed general set, for measuring.
+        bank: Adapters to mix, for the space that does.
         cma_most: Numbers up to which CMA-ES does it, for measuring.
         now: A clock in seconds.
     """
@@ -81,14 +83,15 @@ class Lesson:
         embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
         seed: int | None = None,
         general: Sequence[Example] | None = None,
+        bank: Sequence[Adapter] = (),
         cma_most: int = CMA_MOST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._model, self._now, self._cma_most = store, model, now, cma_most
-        self._spaces, self._kind, self._embed = spaces, objective, embed
+        self._spaces, self._kind, self._embed, self._bank = spaces, objective, embed, bank
         self._seed = secrets.randbits(63) if seed is None else seed
         self._general = list(general_set() if general is None else general)
-        self._versions = Versions(store)
+        self._versions = Versions(store, bank=bank)
         self._book: Book = self._versions.book
 
     def run(
@@ -245,7 +248,7 @@ class Lesson:
                 learn_traces(self._book, self._model, plan.learn, shape.base)
                 traces = self._book.traces(ids, shape.base)
             try:
-                space = make(name, shape, list(traces.values()))
+                space = make(name, shape, list(traces.values()), self._bank)
             except LearningError as error:
                 problem = error
                 continue
@@ -298,7 +301,7 @@ class Lesson:
                         space, start = self._versions.state(continues)
                     else:
                         traces = self._book.traces(traced(page.header), shape.base)
-                        space = again(page.header, list(traces.values()))
+                        space = again(page.header, list(traces.values()), self._bank)
                     pages.append(page)
                     found = Course(page, space, objective, len(plan.learn), self._seed, start, self._cma_most)
                     continue

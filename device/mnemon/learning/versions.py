@@ -89,10 +89,11 @@ class Versions:
     Args:
         store: The encrypted file.
         now: The clock; tests set it.
+        bank: Adapters that versions may mix; no journal holds them.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
-        self._store = store
+    def __init__(self, store: Store, now: Callable[[], datetime] | None = None, bank: Sequence[Adapter] = ()) -> None:
+        self._store, self._bank = store, bank
         self.book = Book(store, now)
         self._made: dict[tuple[int, int], Active] = {}
 
@@ -127,7 +128,7 @@ class Versions:
         """
         journals = self._journals(number)
         traces = self.book.traces(traced(journals[0].header), journals[0].header.base)
-        return again(journals[0].header, list(traces.values())), replay(journals)
+        return again(journals[0].header, list(traces.values()), self._bank), replay(journals)
 
     def export(self, number: int) -> Adapter:
         """A version as one adapter, to be written as a file for other programs.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnemon.errors import JournalError, LearningError
+from mnemon.learning.spaces.adapter_scales import AdapterScales
 from mnemon.learning.spaces.lora import LoraB
 from mnemon.learning.spaces.shared_vector import SharedVector
 from mnemon.learning.spaces.soft_prompt import SoftPromptMix
@@ -15,28 +16,34 @@ from mnemon.learning.spaces.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from mnemon.learning.journal import Header
+    from mnemon.runtime.adapters import Adapter
 
-NAMES = ("vector", "shared vector", "lora", "steering basis", "soft prompt")
-"""The spaces a lesson can choose from; a bank of adapters (``adapter scales``) has to be given."""
+BANKED = AdapterScales.name
+"""The space that needs a bank of adapters."""
+NAMES = ("vector", "shared vector", "lora", "steering basis", "soft prompt", BANKED)
+"""The spaces a lesson can choose from."""
 NEED_TRACES = ("steering basis", "soft prompt")
 
 _BASIS_VECTORS = 5
 _SOFT_ROWS, _SOFT_VECTORS = 8, 4
 
 
-def make(name: str, shape: Shape, traces: Sequence[Trace] = ()) -> Space:
+def make(name: str, shape: Shape, traces: Sequence[Trace] = (), bank: Sequence[Adapter] = ()) -> Space:
     """A space of the usual size.
 
     Args:
         name: One of :data:`NAMES`.
         shape: Of the model.
         traces: Of the examples to learn from; those in :data:`NEED_TRACES` cannot do without.
+        bank: Adapters to mix; :data:`BANKED` cannot do without.
 
     Raises:
         LearningError: There is no such space, or this model does not allow it.
     """
     if name in NEED_TRACES and not traces:
         raise LearningError(f"The space {name!r} needs examples' traces.", hint="Choose another space.")
+    if name == BANKED and not bank:
+        raise LearningError(f"The space {name!r} needs a bank of adapters.", hint="Choose another space.")
     space: Space
     if name == "vector":
         space = SteeringVector(shape)
@@ -48,6 +55,8 @@ def make(name: str, shape: Shape, traces: Sequence[Trace] = ()) -> Space:
         space = SteeringBasis.made(shape, traces, _BASIS_VECTORS)
     elif name == "soft prompt":
         space = _soft_prompt(shape, traces, _SOFT_VECTORS)
+    elif name == BANKED:
+        space = AdapterScales(bank)
     else:
         raise LearningError(f"There is no space {name!r}.", hint=f"Known: {', '.join(NAMES)}.")
     if not space.size:
@@ -68,12 +77,13 @@ def traced(header: Header) -> Sequence[str]:
     return found
 
 
-def again(header: Header, traces: Sequence[Trace] = ()) -> Space:
+def again(header: Header, traces: Sequence[Trace] = (), bank: Sequence[Adapter] = ()) -> Space:
     """The space a journal is about.
 
     Args:
         header: Of the journal.
         traces: Of those of its examples that are still there, in the order of their ids.
+        bank: Adapters it may mix.
 
     Raises:
         JournalError: It names a space that cannot be made.
@@ -89,6 +99,8 @@ def again(header: Header, traces: Sequence[Trace] = ()) -> Space:
             return SharedVector(shape, tuple(own["weights"]))
         if header.space == "lora":
             return LoraB(shape, tuple(own["matrices"]), own["rank"])
+        if header.space == BANKED:
+            return AdapterScales.again(own["bank"], bank)
         if header.space in NEED_TRACES and traces:
             if header.space == "steering basis":
                 return SteeringBasis.made(shape, traces, own["vectors"])
