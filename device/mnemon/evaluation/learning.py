@@ -4,8 +4,8 @@ Each lesson has an encrypted memory of its own with the owner's examples, and th
 is measured afterwards on conversations that were never in that memory: the loss of the owner's answers with what is
 in use then, against the model as it came, and the loss of the fixed general set.
 
-What needs a bank of adapters mixes those that the same lesson in the space ``vector`` gives the other owners: nothing
-of the owner who is measured is in them. Making the bank is not counted, as it is there before an owner comes.
+What needs a bank of adapters mixes those that a short lesson in the space ``vector`` gives each of the other owners:
+nothing of the owner who is measured is in them. Making the bank is not counted, as it is there before an owner comes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CHOSEN = "chosen"
 EXAMPLES = 192
 """An owner's examples; a third of their conversations is held out by the lesson itself."""
 _POINTS = 10
-_BANK_SPACE = "vector"
+_BANK_SPACE, _BANK_EVALUATIONS = "vector", 100
 
 Report = Callable[[str, str, float], None]
 """Called with the owner, the space and the share of the lesson that is over."""
@@ -149,7 +149,7 @@ def run(
         LearningError: There is no such space, or it does not fit the model.
     """
     rows = []
-    budget = Budget(seconds, evaluations)
+    budget, short = Budget(seconds, evaluations), Budget(seconds, _BANK_EVALUATIONS)
     banked: dict[str, Adapter | None] = {}
 
     def bank_without(name: str) -> list[Adapter]:
@@ -158,7 +158,7 @@ def run(
             if other not in banked:
                 with _memory(owners.build(other, corpus, seed, train=examples).train, seed) as store:
                     lesson = Lesson(store, model, spaces=(_BANK_SPACE,), seed=seed, now=now)
-                    kept = lesson.run(budget, report=_telling(report, name, BANKED, part, len(others) + 1)).version
+                    kept = lesson.run(short, report=_telling(report, name, BANKED, part, len(others) + 1)).version
                     banked[other] = Versions(store).export(kept) if kept else None
         return [adapter for other in others if (adapter := banked[other])]
 
