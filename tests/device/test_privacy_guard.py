@@ -85,7 +85,8 @@ def test_health_leaves_only_when_allowed(memory: Memory) -> None:
 
 def test_modes(memory: Memory) -> None:
     clock = [datetime(2026, 3, 1, tzinfo=UTC)]
-    guard = Guard(memory, PrivacySettings(), now=lambda: clock[0])
+    memory.now = lambda: clock[0]
+    guard = Guard(memory, PrivacySettings())
     assert guard.prepare("a recipe for soup").decision.answer == "ask"
     permission = guard.consent.allow("cooking, soup recipe", timedelta(hours=2))
     assert guard.prepare("a recipe for soup").decision.answer == "send"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from mnemon.answering.evidence import Evidence, is_about_what_was_told
@@ -13,6 +12,7 @@ from mnemon.answering.history import told_as_change
 from mnemon.answering.prompts import Prompts, sources
 from mnemon.answering.questions import Asked
 from mnemon.answering.summary import asks_for_summary, summary
+from mnemon.clock import Clock
 from mnemon.turns import StopSignal
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ class LocalAnswers:
         now: The clock.
     """
 
-    def __init__(
-        self, memory: Memory, prompts: Prompts, model: Callable[[], ChatModel], now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, memory: Memory, prompts: Prompts, model: Callable[[], ChatModel], now: Clock) -> None:
         self._memory = memory
         self._prompts = prompts
         self._model = model

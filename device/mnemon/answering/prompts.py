@@ -3,12 +3,12 @@ rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mnemon.answering.gate import ABOUT_MNEMON, Sources
+from mnemon.clock import Clock
 from mnemon.runtime import prompt
 from mnemon.runtime.chat_model import ChatModel, Generation, ModelInfo
 
@@ -35,7 +35,7 @@ class Prompts:
         lessons: What was learned about answering this owner.
     """
 
-    def __init__(self, profile: Profile, settings: Settings, now: Callable[[], datetime], lessons: Lessons) -> None:
+    def __init__(self, profile: Profile, settings: Settings, now: Clock, lessons: Lessons) -> None:
         self._profile = profile
         self._settings = settings
         self._now = now

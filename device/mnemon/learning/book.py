@@ -7,11 +7,11 @@ that was under way; the file's own pages are authenticated and encrypted, and ea
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import JournalError, LearningError
 from mnemon.learning.journal import Codec, Header, Journal, Record
 from mnemon.learning.spaces.steering_basis import Trace
@@ -102,9 +102,9 @@ class Book:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self.store = store
-        self.now = now or (lambda: datetime.now(UTC))
+        self.now = now
 
     def begin(self, header: Header, continues: int | None = None) -> Page:
         """A new lesson.

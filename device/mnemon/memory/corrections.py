@@ -7,14 +7,13 @@ The key is the question that was answered wrongly, the value what the owner said
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnemon import words
+from mnemon.clock import Clock, utc_now
 from mnemon.memory.embedding import Embedder
 from mnemon.memory.messages import Messages
 from mnemon.memory.phrasing import is_plain_question
@@ -65,13 +64,11 @@ class Corrections:
         now: The clock; tests set it.
     """
 
-    def __init__(
-        self, store: Store, messages: Messages, embedder: Embedder, now: Callable[[], datetime] | None = None
-    ) -> None:
+    def __init__(self, store: Store, messages: Messages, embedder: Embedder, now: Clock = utc_now) -> None:
         self._store = store
         self._messages = messages
         self._embedder = embedder
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def note(self, message: Message) -> bool:
         """If ``message`` sets the answer before it right, remember that; says whether it does."""

@@ -6,11 +6,10 @@ or by itself when one of them ends or is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.facts import Facts
 from mnemon.memory.records import Fact, to_ms
@@ -47,10 +46,10 @@ class Doubts:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, facts: Facts, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, facts: Facts, now: Clock = utc_now) -> None:
         self._store = store
         self._facts = facts
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def raise_between(self, older_id: int, newer_id: int) -> None:
         """Note that the two may not both hold. Once settled it is not raised again."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mnemon import words
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import ModelError, NotFoundError
 from mnemon.memory.phrasing import is_plain_question
 from mnemon.memory.records import Message, from_ms, to_ms
@@ -79,9 +80,9 @@ class Episodes:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self._store = store
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def add(
         self, messages: Sequence[Message], title: str, text: str, *, origin: EpisodeOrigin, vector: np.ndarray

@@ -7,10 +7,11 @@ only forgetting removes it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.dates import spell
 from mnemon.memory.records import Fact, FactOrigin, from_ms, to_ms
@@ -38,9 +39,9 @@ class Facts:
         rehearsal: How strong they are.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self._store = store
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
         self.rehearsal = Rehearsal(store, now)
 
     def add(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import StoreMissingError, WrongKeyError
 from mnemon.memory import keys
 from mnemon.memory.changes import Changes
@@ -46,11 +47,9 @@ class Memory:
         embedder: Loaded at first use.
     """
 
-    def __init__(
-        self, store: Store, *, embedder: Embedder | None = None, now: Callable[[], datetime] | None = None
-    ) -> None:
+    def __init__(self, store: Store, *, embedder: Embedder | None = None, now: Clock = utc_now) -> None:
         self.store = store
-        self.now = now or (lambda: datetime.now(UTC))
+        self.now = now
         self.embedder = embedder or Embedder()
         self.messages = Messages(store, self.now)
         self.facts = Facts(store, self.now)
@@ -71,7 +70,7 @@ class Memory:
         settings: MemorySettings,
         *,
         passphrase: Callable[[], str] | None = None,
-        now: Callable[[], datetime] | None = None,
+        now: Clock = utc_now,
     ) -> Memory:
         """Open the owner's memory; the first time, make it and its key.
 
@@ -106,7 +105,7 @@ class Memory:
         raise refused or WrongKeyError(f"No key opens {home.store}.", hint="Run mnemon doctor.")
 
     @classmethod
-    def temporary(cls, *, embedder: Embedder | None = None, now: Callable[[], datetime] | None = None) -> Memory:
+    def temporary(cls, *, embedder: Embedder | None = None, now: Clock = utc_now) -> Memory:
         """A memory that is never on a disk and ends with the program."""
         import secrets
 

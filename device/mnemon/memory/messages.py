@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, Final
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import InputError, NotFoundError
 from mnemon.memory.records import Conversation, Message, MessageRole, MessageStatus, from_ms, to_ms
 from mnemon.memory.store import Store
@@ -40,9 +41,9 @@ class Messages:
         now: The clock; for tests and imports.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self._store = store
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def start(
         self,

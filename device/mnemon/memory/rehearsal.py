@@ -8,12 +8,13 @@ answer used it, leaves a trace that decays with the square root of its age.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mnemon.clock import Clock, utc_now
 from mnemon.memory.records import to_ms
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Rehearsal:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self._store = store
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def use(self, ids: Iterable[int], at: datetime | None = None) -> None:
         """Note that an answer said what these facts say; once a day is enough. Unknown ids are left out."""

@@ -6,11 +6,12 @@ nothing of anybody. Topics live in the encrypted memory: "divorce, lawyer" in a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import InputError, NotFoundError, SettingsError
 from mnemon.memory.records import from_ms, to_ms
 from mnemon.memory.store import Store
@@ -55,11 +56,11 @@ class Consent:
         SettingsError: There is no such mode.
     """
 
-    def __init__(self, store: Store, mode: str = "ask", now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, mode: str = "ask", now: Clock = utc_now) -> None:
         check_mode(mode)
         self.mode = mode
         self._store = store
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def decide(self, text: str, *, kinds: Collection[str] = (), empty: bool = False) -> Decision:
         """Whether ``text``, the owner's own words, may leave now.

@@ -12,9 +12,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mnemon.errors import InputError
@@ -89,18 +88,15 @@ class Guard:
     Args:
         memory: Whose private values are looked for.
         settings: The section ``[privacy]``.
-        now: The clock; tests set it.
 
     Raises:
         SettingsError: ``privacy.mode`` is unknown.
     """
 
-    def __init__(
-        self, memory: Memory, settings: PrivacySettings | None = None, now: Callable[[], datetime] | None = None
-    ) -> None:
+    def __init__(self, memory: Memory, settings: PrivacySettings | None = None) -> None:
         self._settings = settings or PrivacySettings()
         self._memory = memory
-        self.consent = Consent(memory.store, self._settings.mode, now or memory.now)
+        self.consent = Consent(memory.store, self._settings.mode, memory.now)
         self._seen: tuple[object, ...] = ()
         self._known = KnownValues(())
 

@@ -15,12 +15,13 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import DiskFullError, InputError, NotAllowedError, ReadOnlyError
 from mnemon.memory.records import from_ms, to_ms
 from mnemon.memory.store import Store
@@ -88,10 +89,10 @@ class Ledger:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, *, keep_text: bool = True, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, *, keep_text: bool = True, now: Clock = utc_now) -> None:
         self._store = store
         self._keep_text = keep_text
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def add(
         self,

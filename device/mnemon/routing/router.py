@@ -7,11 +7,11 @@ owner's threshold decides. Asking the cloud still needs the owner's consent (:mo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import SettingsError
 from mnemon.routing import features, reasons
 from mnemon.routing.classifier import Classifier, shipped
@@ -68,7 +68,7 @@ class Router:
         *,
         threshold: float = 0.5,
         classifier: Classifier | None = None,
-        now: Callable[[], datetime] | None = None,
+        now: Clock = utc_now,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise SettingsError(

@@ -8,11 +8,10 @@ takes all that was learned from it along, exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
+from mnemon.clock import Clock, utc_now
 from mnemon.memory.records import to_ms
 
 if TYPE_CHECKING:
@@ -51,9 +50,9 @@ class Verdicts:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self._store = store
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
         self._state: tuple[int, int] | None = None
         self._learned: _Learned | None = None
 

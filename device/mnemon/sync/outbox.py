@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import CloudError, NotFoundError
 from mnemon.memory.messages import Messages
 from mnemon.memory.records import Message, from_ms, to_ms
@@ -77,10 +78,10 @@ class Outbox:
         now: The clock; tests set it.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now) -> None:
         self._store = store
         self._messages = Messages(store, now)
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now
 
     def add(self, question_id: int, parcel: Parcel, *, attempts: int = 0, problem: str = "") -> Entry:
         """Let a question wait. The same message waits once: the newer parcel takes the older one's place.
