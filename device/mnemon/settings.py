@@ -20,6 +20,7 @@ from mnemon.paths import Home
 
 _RANGE = "range"
 _ONE_OF = "one of"
+_LIKE = "like"
 
 
 def _between(least: float, most: float) -> dict[str, tuple[float, float]]:
@@ -30,6 +31,14 @@ def _between(least: float, most: float) -> dict[str, tuple[float, float]]:
 def _one_of(*known: str) -> dict[str, tuple[str, ...]]:
     """The same for a setting that is one of a few words."""
     return {_ONE_OF: known}
+
+
+def _like(pattern: str, example: str) -> dict[str, tuple[str, str]]:
+    """The same for a setting that is written in a certain way."""
+    return {_LIKE: (pattern, example)}
+
+
+_HOUR = r"(?:[01]?\d|2[0-4]):[0-5]\d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class LearningSettings:
     """How long such a lesson may take."""
     idle_minutes: int = 10
     """It begins when nobody has used the app for so long."""
-    hours: str = "any"
+    hours: str = field(default="any", metadata=_like(rf"(?i:any)?|{_HOUR}\s*-\s*{_HOUR}", "22:00-07:00, or any"))
     """Only in these hours, such as ``22:00-07:00``; ``any``: at any time."""
     mains: bool = True
     """Only on mains power."""
@@ -171,6 +180,8 @@ class Settings:
                     _within(f"{name}.{key.name}", checked[key.name], key.metadata[_RANGE], origin)
                 if key.name in checked and _ONE_OF in key.metadata:
                     _among(f"{name}.{key.name}", checked[key.name], key.metadata[_ONE_OF], origin)
+                if key.name in checked and _LIKE in key.metadata:
+                    _written(f"{name}.{key.name}", checked[key.name], key.metadata[_LIKE], origin)
             sections[name] = replace(section, **checked)
         return Settings(**sections)
 
@@ -349,6 +360,12 @@ def _within(name: str, value: float, bounds: tuple[float, float], origin: str) -
 def _among(name: str, value: str, known: tuple[str, ...], origin: str) -> None:
     if value not in known:
         raise SettingsError(f"{origin}: {name} = {value!r} is unknown.", hint=f"Known: {', '.join(known)}.")
+
+
+def _written(name: str, value: str, form: tuple[str, str], origin: str) -> None:
+    pattern, example = form
+    if not re.fullmatch(pattern, value.strip()):
+        raise SettingsError(f"{origin}: {name} = {value!r} cannot be understood.", hint=f"Write it as {example}.")
 
 
 def _kind_name(kind: type) -> str:

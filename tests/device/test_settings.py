@@ -41,6 +41,8 @@ def test_the_command_line_wins_over_environment_over_file_over_default(
         ("routing", "threshold", float("nan"), "not from 0 to 1"),
         ("learning", "battery", 101, "not from 0 to 100"),
         ("privacy", "mode", "nevr", "Known: never, ask."),
+        ("learning", "hours", "at night", "Write it as 22:00-07:00, or any."),
+        ("learning", "hours", "22:00-27:00", "Write it as 22:00-07:00, or any."),
         ("memory", "key", "fiel", "Known: auto, keyring, file, passphrase."),
         ("terminal", "enter_sends", 1, "not true or false"),
         ("terminal", "keymap", {"chat.stop": 1}, "pairs of text"),
