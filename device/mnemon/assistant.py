@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from mnemon import paths
 from mnemon import settings as settings_module
 from mnemon.afterwards import Afterwards
 from mnemon.answering import forget_requests
+from mnemon.answering.acknowledgement import ONLY_HERE, promises
 from mnemon.answering.cloud import CloudAnswers
 from mnemon.answering.draft import Draft
 from mnemon.answering.forget_requests import Proposal
@@ -24,6 +24,7 @@ from mnemon.answering.questions import understand
 from mnemon.answering.retrieval import gather
 from mnemon.background import Warming
 from mnemon.chat import Chat, check_text
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import CloudError
 from mnemon.lessons import Lessons
 from mnemon.memory import retention
@@ -86,13 +87,13 @@ class Assistant:
         settings: Settings | None = None,
         passphrase: Callable[[], str] | None = None,
         chat_model: ChatModel | None = None,
-        now: Callable[[], datetime] | None = None,
+        now: Clock = utc_now,
     ) -> None:
         self.home = paths.home(home)
         overrides = {"model": {"name": model}} if model else {}
         self.settings = settings or settings_module.load(self.home, overrides=overrides)
         retention.check(self.settings.memory.retention)
-        self.now = now or (lambda: datetime.now(UTC))
+        self.now = now
         self._models = ModelHolder(self._load, self.settings.model.name, chat_model)
         self._temporary: Memory | None = None
         self.memory = Memory.open(self.home, self.settings.memory, passphrase=passphrase, now=self.now)
@@ -192,6 +193,8 @@ class Assistant:
             for text in self._local.answer(kept, asked, evidence, draft, attempt, signal) if here else ():
                 draft.grow(text)
                 yield Delta(text)
+            if kept is not self.memory and promises(draft.text):
+                draft.note = ONLY_HERE
             finished = self._finish(kept, draft, "stopped" if signal else "complete")
         except GeneratorExit:
             signal.set()

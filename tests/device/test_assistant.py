@@ -200,6 +200,15 @@ def test_facts_are_taken_from_words_whose_answer_failed(open_assistant: Open) ->
         assert [f.value for f in assistant.memory.facts.list()] == ["Oslo"]
 
 
+def test_a_temporary_chat_says_that_its_promise_to_remember_ends_with_it(open_assistant: Open) -> None:
+    promise = "Got it. I'll remember that your sister is called Wren."
+    with open_assistant(promise, "Your sister is called Wren.", promise) as assistant:
+        chat = assistant.chat(temporary=True)
+        assert "temporary" in chat.send("My sister is called Wren.").finish().note
+        assert not chat.send("What is my sister called?").finish().note
+        assert not assistant.chat().send("My sister is called Wren.").finish().note
+
+
 def test_a_temporary_chat_leaves_nothing_behind(open_assistant: Open, tmp_path: Path) -> None:
     with open_assistant("Noted.", "Your parrot is called Quetzal.") as assistant:
         chat = assistant.chat(temporary=True)

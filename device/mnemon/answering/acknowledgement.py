@@ -34,6 +34,8 @@ _PLAIN = (
     "All right, I'll remember that.",
 )
 _CHAT = ("I see.", "I'm listening.", "Fair enough.", "I hear you.")
+_PROMISE = re.compile(r"\b(?:remember|keep (?:that |it )?in mind|noted)\b", re.IGNORECASE)
+ONLY_HERE = "This chat is temporary: it is remembered until you leave it, and nothing of it is kept."
 # Shorter messages than this are talk rather than news.
 _NEWS_WORDS = 6
 
@@ -42,6 +44,11 @@ def acknowledge(text: str) -> str:
     """A reply to ``text`` that claims nothing."""
     choices = _fitting(text)
     return choices[zlib.crc32(text.encode()) % len(choices)]
+
+
+def promises(answer: str) -> bool:
+    """Whether ``answer`` says that something will be remembered."""
+    return bool(_PROMISE.search(answer))
 
 
 def _fitting(text: str) -> tuple[str, ...]:
