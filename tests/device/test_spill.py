@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,3 +56,12 @@ def test_a_disk_that_refuses(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     assert Spill(tmp_path).put(b"piece") == -1
+
+
+def test_the_last_of_the_disk_is_left_to_the_memory(spill, monkeypatch):
+    kept = spill.put(b"one")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(64 << 20) + 2))
+    assert spill.put(b"two") == -1
+    assert spill.get(kept) == b"one"
+    monkeypatch.undo()
+    assert spill.get(spill.put(b"two")) == b"two"

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 from typing import IO
 
 _MOST_BYTES = 256 << 20
 """512 prompts of 60 tokens of the built-in model; what comes after is decoded again."""
+_LEFT_BYTES = 64 << 20
+"""Of the disk for everybody else: it is the disk of the memory, and what is said during a lesson has to be saved."""
 
 
 class Spill:
@@ -33,7 +36,7 @@ class Spill:
         self._number = 0
 
     def put(self, piece: bytes | bytearray) -> int:
-        """Keep a piece; its number, or -1 when there is no room or the disk refuses."""
+        """Keep a piece; its number, or -1 when there is no room, the disk is nearly full, or it refuses."""
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         try:
@@ -42,7 +45,8 @@ class Spill:
                     self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  (see close)
                 self._cipher = ChaCha20Poly1305(secrets.token_bytes(32))
-            if self._end + len(piece) > self._most:
+            free = shutil.disk_usage(self._folder or tempfile.gettempdir()).free
+            if self._end + len(piece) > self._most or free - len(piece) < _LEFT_BYTES:
                 return -1
             number, self._number = self._number, self._number + 1
             sealed = self._cipher.encrypt(_nonce(number), piece, None)
