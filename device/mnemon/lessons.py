@@ -78,13 +78,14 @@ class Chapter:
     Attributes:
         version: Its number; 0 is the model as it came.
         at: When it was learned; None for 0.
-        in_use: Answers are made with it.
+        in_use: Answers are made with it, or would be but for ``problem``.
         gain: What it gained, one sentence.
         about: What it was learned from, and how, a sentence each.
         kinds: How many examples of each kind.
         before: Held-out loss of what was in use before, nats a token.
         after: Its own.
         curve: The loss at each look of the lesson.
+        problem: Why the model answers as it came although this one is in use, one sentence; else empty.
     """
 
     version: int
@@ -96,6 +97,7 @@ class Chapter:
     before: float = 0.0
     after: float = 0.0
     curve: tuple[float, ...] = ()
+    problem: str = ""
 
     @property
     def name(self) -> str:
@@ -241,17 +243,32 @@ class Lessons:
         if len(learn) >= gate.FEWEST_TO_LEARN and talks >= gate.FEWEST_CONVERSATIONS:
             return ""
         return (
-            f"{len(learn)} examples to learn from and {talks} conversations to test on,"
+            f"{len(learn)} example{'s'[: len(learn) != 1]} to learn from"
+            f" and {talks} conversation{'s'[: talks != 1]} to test on,"
             f" {gate.FEWEST_TO_LEARN} and {gate.FEWEST_CONVERSATIONS} are needed"
         )
 
     # -- what was learned ------------------------------------------------------------------------------------------
 
     def chapters(self) -> list[Chapter]:
-        """The model as it came and every version since, the oldest first."""
-        versions = self.versions.history()
+        """The model as it came and every version since, the oldest first.
+
+        Whether the one in use fits the model is seen where one is loaded.
+        """
+        versions, model = self.versions.history(), self._models.loaded
         base = Chapter(0, None, not any(version.active for version in versions), "Nothing learned is in it.")
-        return [base, *map(_chapter, versions)]
+        problem = self.versions.active(model.base_sha256() if model is not None else None).problem
+        return [base, *(_chapter(version, problem if version.active else "") for version in versions)]
+
+    def in_use(self) -> Chapter:
+        """The one answers are made with, or would be but for its ``problem``.
+
+        Where something was learned the model is loaded, as only its file tells whether that fits.
+        """
+        if self.versions.active(None).version is not None:
+            with contextlib.suppress(MnemonError):  # then nothing answers at all, and turns say so
+                self._models.get()
+        return next(chapter for chapter in self.chapters() if chapter.in_use)
 
     def rollback(self, to: int) -> None:
         """Answer with version ``to`` from now on (0: as the model came); those after it are let go.
@@ -344,13 +361,15 @@ def sparkline(curve: Sequence[float]) -> str:
     return "".join(_BARS[round((point - low) * scale)] for point in points)
 
 
-def _chapter(version: Version) -> Chapter:
+def _chapter(version: Version, problem: str) -> Chapter:
     kinds = [f"{number} {_KINDS.get(kind, kind)}" for kind, number in version.kinds.items()]
     about = [f"Learned from {' and '.join(kinds) or 'examples'}, {version.examples} of them still there."]
     on = f", going on from version {version.continues}" if version.continues else ""
     work = f"{version.steps} steps, {version.evaluations} measurements and {version.seconds / 60:.0f} min"
     about.append(f"What was tuned: {version.space}, in {work}{on}.")
-    if version.stale:
+    if problem:
+        about.append(f"It does not answer now: {_lower(problem)}")
+    elif version.stale:
         about.append("Something it was learned from was forgotten: it is not used until it was tested again.")
     return Chapter(
         version.number,
@@ -362,6 +381,7 @@ def _chapter(version: Version) -> Chapter:
         version.before,
         version.after,
         version.curve,
+        problem,
     )
 
 

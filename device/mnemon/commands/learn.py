@@ -89,14 +89,15 @@ def status(app: App, as_json: bool) -> None:
 
     with app.assistant() as assistant:
         standing = assistant.lessons.standing(timedelta.max)
-        in_use = next((chapter for chapter in assistant.lessons.chapters() if chapter.in_use), None)
+        in_use = assistant.lessons.in_use()
         settings = assistant.lessons.settings
     if as_json:
         output.print_json(
             {
                 "examples": standing.examples,
                 "new": standing.new,
-                "version": in_use.version if in_use else 0,
+                "version": in_use.version,
+                "problem": in_use.problem,
                 "may_begin": standing.verdict.may,
                 "against": list(standing.verdict.against),
                 "unknown": list(standing.verdict.unknown),
@@ -104,8 +105,12 @@ def status(app: App, as_json: bool) -> None:
         )
         return
     output.say(standing.recorded)
-    if in_use is not None:
-        output.say(f"{in_use.name} answers{'' if settings.use else ', but learning.use is off'}. {in_use.gain}")
+    if in_use.problem:
+        output.say(f"The model answers as it came, and not with {in_use.name.lower()}: {in_use.problem}")
+    elif in_use.version and not settings.use:
+        output.say(f"The model answers as it came, and not with {in_use.name.lower()}: learning.use is off.")
+    else:
+        output.say(f"{in_use.name} answers. {in_use.gain}")
     if standing.verdict.may:
         output.say(
             f"With the app open and unused for {settings.idle_minutes} min, a lesson would begin by itself now."
@@ -151,11 +156,11 @@ def rollback(app: App, version: int, yes: bool, as_json: bool) -> None:
         if version in chapters and not chapters[version].in_use:
             output.confirm(f"Go back to {chapters[version].name}?", yes=yes)
         assistant.lessons.rollback(version)
-        now = next(chapter for chapter in assistant.lessons.chapters() if chapter.in_use)
+        now = assistant.lessons.in_use()
     if as_json:
         output.print_json({"version": now.version})
     else:
-        output.say(f"{now.name} answers from now on.")
+        output.say(f"{now.name} answers from now on." if not now.problem else f"{now.name} is in use: {now.problem}")
 
 
 @learn.command()

@@ -89,8 +89,10 @@ def make_plan(
     learn, held_out = gate.split(readable, key)
     asked = [readable[i] for i in held_out[-MOST:]]
     if len(learn) < gate.FEWEST_TO_LEARN or _conversations(asked) < gate.FEWEST_CONVERSATIONS:
+        talks = _conversations(asked)
         raise TooFewExamplesError(
-            f"There are {len(learn)} examples to learn from and {_conversations(asked)} conversations to test on;"
+            f"There {'is' if len(learn) == 1 else 'are'} {len(learn)} example{'s'[: len(learn) != 1]} to learn from"
+            f" and {talks} conversation{'s'[: talks != 1]} to test on;"
             f" {gate.FEWEST_TO_LEARN} and {gate.FEWEST_CONVERSATIONS} are needed.",
             hint="Edit answers, pick one of two, or give thumbs for a while, in several conversations.",
         )

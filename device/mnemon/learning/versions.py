@@ -12,11 +12,12 @@ which the forgotten ones had moved it. Who wants even that gone rolls back to a 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mnemon.clock import Clock, utc_now
 from mnemon.errors import JournalError, LearningError, NotFoundError
 from mnemon.learning.book import Book
 from mnemon.learning.journal import Journal, replay
@@ -92,13 +93,16 @@ class Versions:
         bank: Adapters that versions may mix; no journal holds them.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime] | None = None, bank: Sequence[Adapter] = ()) -> None:
+    def __init__(self, store: Store, now: Clock = utc_now, bank: Sequence[Adapter] = ()) -> None:
         self._store, self._bank = store, bank
         self.book = Book(store, now)
         self._made: dict[tuple[int, int], Active] = {}
 
-    def active(self, base: str) -> Standing:
-        """What to answer with on the model whose file has the SHA-256 ``base``; never raises for a bad journal."""
+    def active(self, base: str | None) -> Standing:
+        """What to answer with on the model whose file has the SHA-256 ``base``; never raises for a bad journal.
+
+        None stands for whichever model it was learned on.
+        """
         rows = self._store.tuples(
             "SELECT v.id, v.stale, v.lesson_id, (SELECT count(*) FROM learning_steps WHERE lesson_id = v.lesson_id)"
             " FROM learning_versions AS v WHERE v.active = 1"
@@ -109,7 +113,7 @@ class Versions:
         if stale:
             return Standing(None, (), "What it was learned from was forgotten in part; it has to be tested again.")
         try:
-            if self._journals(number)[0].header.base != base:
+            if base is not None and self._journals(number)[0].header.base != base:
                 return Standing(None, (), "What was learned fits another model; it is kept for that one.")
             key = (number, steps)
             if key not in self._made:
