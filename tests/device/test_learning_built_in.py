@@ -142,3 +142,25 @@ def test_shuffled_preferences_teach_nothing(tmp_path: Path) -> None:
         found = lesson.run(Budget(HOURS, evaluations=120))
         assert not found.accepted, found.reason
         assert Versions(store).active(model.base_sha256()).version is None
+
+
+def test_a_tenth_of_garbage_never_makes_clean_answers_worse() -> None:
+    """Mashed keys, which a lesson leaves out, and the words of real answers backwards, which pass for language."""
+    chance = np.random.default_rng(5)
+    owner = owners.build("formal", train=60, held_out=16)
+    with (
+        Store.open(None, KEY) as store,
+        LocalModel.load(real_models.built_in(), real_models.ONE_THREAD) as model,
+    ):
+        store.execute("INSERT INTO secrets (name, value) VALUES ('learning split', ?)", (b"s" * 32,))
+        for number, one in enumerate(owner.train):
+            if number % 10 == 3:
+                mashed = "".join(chance.choice(list("asdfghjkl;"), size=40))
+                backwards = " ".join(reversed(one.chosen.split()))
+                one = replace(one, chosen=mashed if number % 20 == 3 else backwards)
+            Examples(store).add(one)
+        found = Lesson(store, model, spaces=["vector"], seed=6).run(Budget(HOURS, evaluations=80))
+        adapters = Versions(store).active(model.base_sha256()).adapters
+        with model.scorer([(one.prompt, one.chosen) for one in owner.held_out]) as scorer:
+            after, before = (-float(np.concatenate(scorer.scores(active)).mean()) for active in (adapters, ()))
+        assert after < before if found.accepted else not adapters, found.reason
