@@ -255,9 +255,12 @@ class Lessons:
 
         Whether the one in use fits the model is seen where one is loaded.
         """
-        versions, model = self.versions.history(), self._models.loaded
-        base = Chapter(0, None, not any(version.active for version in versions), "Nothing learned is in it.")
-        problem = self.versions.active(model.base_sha256() if model is not None else None).problem
+        versions, problem = self.versions.history(), ""
+        learned = any(version.active for version in versions)
+        if learned:  # otherwise a model's file of some gigabytes need not be read for its hash
+            model = self._models.loaded
+            problem = self.versions.active(model.base_sha256() if model is not None else None).problem
+        base = Chapter(0, None, not learned, "Nothing learned is in it.")
         return [base, *(_chapter(version, problem if version.active else "") for version in versions)]
 
     def in_use(self) -> Chapter:
