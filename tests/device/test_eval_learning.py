@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from learning_model import LearningModel, learnable
 
 from mnemon.commands.main import cli
+from mnemon.errors import LearningError
 from mnemon.evaluation import learning, owners
 from mnemon.evaluation.learning import Row
 from mnemon.runtime.scripted import ScriptedModel
@@ -79,6 +80,13 @@ def test_the_table_names_the_best_space_of_each_owner() -> None:
 @pytest.mark.parametrize("rows", [[ROW], [replace(ROW, curve=())]])
 def test_the_chart_is_drawn_also_when_nothing_was_learned(rows: list[Row]) -> None:
     assert learning.chart(rows).startswith("<svg")
+
+
+def test_an_unknown_space_is_refused_before_anything_is_read() -> None:
+    model = LearningModel()
+    with pytest.raises(LearningError, match="no space 'nonsense'"):
+        learning.run(model, spaces=["vector", "nonsense"])  # type: ignore[arg-type]
+    assert not model.evaluations
 
 
 def test_an_unknown_owner_is_refused_before_a_model_is_loaded() -> None:

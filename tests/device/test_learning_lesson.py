@@ -202,6 +202,13 @@ def test_too_little_to_learn_from(count: int) -> None:
     assert "\n" not in caught.value.one_line()
 
 
+def test_a_space_that_nobody_knows_is_refused_before_anything_is_read(store: Store) -> None:
+    model = LearningModel()
+    with pytest.raises(LearningError, match="no space 'nonsense'"):
+        lesson(store, model, "vector", "nonsense")
+    assert not model.evaluations
+
+
 def test_what_the_model_cannot_read_in_one_piece_is_left_out(store: Store) -> None:
     too_long = Examples(store).add(example(99, said(1) + " x" * 200))
     assert held(store, LearningModel(), Budget(600.0, evaluations=20)).steps > 0

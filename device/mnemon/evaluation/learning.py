@@ -25,7 +25,7 @@ from mnemon.evaluation.plot import line_chart
 from mnemon.evaluation.report import table
 from mnemon.learning.examples import Example, Examples
 from mnemon.learning.lesson import SPACES, Budget, Lesson
-from mnemon.learning.spaces.making import BANKED
+from mnemon.learning.spaces.making import BANKED, check
 from mnemon.learning.versions import Versions
 from mnemon.learning.zeroth_order import CMA_MOST
 from mnemon.memory.store import Store
@@ -148,6 +148,9 @@ def run(
         InputError: There is no such owner, or the corpus cannot be read.
         LearningError: There is no such space, or it does not fit the model.
     """
+    for space in spaces:
+        if space != CHOSEN:
+            check(space)
     rows = []
     budget, short = Budget(seconds, evaluations), Budget(seconds, _BANK_EVALUATIONS)
     banked: dict[str, Adapter | None] = {}

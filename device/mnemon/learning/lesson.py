@@ -25,7 +25,7 @@ from mnemon.learning.objectives import FromScores, Kind, kind_for, texts
 from mnemon.learning.plan import Plan, make_plan
 from mnemon.learning.progress import Budget, Clock, Outcome, Progress
 from mnemon.learning.proof import Known, judge
-from mnemon.learning.spaces.making import NEED_TRACES, again, described, make, traced
+from mnemon.learning.spaces.making import NEED_TRACES, again, check, described, make, traced
 from mnemon.learning.spaces.space import Shape, Space
 from mnemon.learning.traces import learn_traces
 from mnemon.learning.versions import Standing, Versions
@@ -71,6 +71,9 @@ class Lesson:
         bank: Adapters to mix, for the space that does.
         cma_most: Numbers up to which CMA-ES does it, for measuring.
         now: A clock in seconds.
+
+    Raises:
+        LearningError: There is no space of that name.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class Lesson:
         cma_most: int = CMA_MOST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        for space in spaces:
+            check(space)
         self._store, self._model, self._now, self._cma_most = store, model, now, cma_most
         self._spaces, self._kind, self._embed, self._bank = spaces, objective, embed, bank
         self._seed = secrets.randbits(63) if seed is None else seed

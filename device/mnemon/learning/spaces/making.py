@@ -28,6 +28,16 @@ _BASIS_VECTORS = 5
 _SOFT_ROWS, _SOFT_VECTORS = 8, 4
 
 
+def check(name: str) -> None:
+    """Make sure that a space has a name that is known, before anything is read for it.
+
+    Raises:
+        LearningError: It is none of :data:`NAMES`.
+    """
+    if name not in NAMES:
+        raise LearningError(f"There is no space {name!r}.", hint=f"Known: {', '.join(NAMES)}.")
+
+
 def make(name: str, shape: Shape, traces: Sequence[Trace] = (), bank: Sequence[Adapter] = ()) -> Space:
     """A space of the usual size.
 
@@ -40,6 +50,7 @@ def make(name: str, shape: Shape, traces: Sequence[Trace] = (), bank: Sequence[A
     Raises:
         LearningError: There is no such space, or this model does not allow it.
     """
+    check(name)
     if name in NEED_TRACES and not traces:
         raise LearningError(f"The space {name!r} needs examples' traces.", hint="Choose another space.")
     if name == BANKED and not bank:
@@ -55,10 +66,8 @@ def make(name: str, shape: Shape, traces: Sequence[Trace] = (), bank: Sequence[A
         space = SteeringBasis.made(shape, traces, _BASIS_VECTORS)
     elif name == "soft prompt":
         space = _soft_prompt(shape, traces, _SOFT_VECTORS)
-    elif name == BANKED:
-        space = AdapterScales(bank)
     else:
-        raise LearningError(f"There is no space {name!r}.", hint=f"Known: {', '.join(NAMES)}.")
+        space = AdapterScales(bank)
     if not space.size:
         raise LearningError(f"This model has nothing for the space {name!r}.", hint="Choose another space.")
     return space
