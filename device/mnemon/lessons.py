@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mnemon.chapters import KINDS, Chapter, chapter_of
 from mnemon.errors import InputError, LearningError, MnemonError
 from mnemon.feedback import Feedback
 from mnemon.learning import idle
@@ -21,7 +22,7 @@ from mnemon.memory.records import from_ms
 if TYPE_CHECKING:
     from mnemon.learning.examples import Examples
     from mnemon.learning.lesson import Outcome, Progress
-    from mnemon.learning.versions import Version, Versions
+    from mnemon.learning.versions import Versions
     from mnemon.memory.memory import Memory
     from mnemon.memory.records import Message
     from mnemon.profile import Profile
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
     from mnemon.runtime.chat_model import ChatModel
     from mnemon.runtime.holder import ModelHolder
     from mnemon.settings import LearningSettings
-
-_KINDS = {
-    "edited": "written anew",
-    "picked": "picked",
-    "praised": "praised",
-    "blamed": "blamed",
-    "accepted": "copied",
-    "rewritten": "asked for in another manner",
-    "asked": "from earlier conversations",
-}
-_BARS = "▁▂▃▄▅▆▇█"
-_SPARKS = 40
-"""Marks of a sparkline at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +54,9 @@ class Standing:
         count = sum(self.examples.values())
         if not count:
             return "There are no examples yet."
-        kinds = ", ".join(f"{number} {_KINDS[kind]}" for kind, number in self.examples.items())
+        kinds = ", ".join(f"{number} {KINDS[kind]}" for kind, number in self.examples.items())
         shown = f" They show: {'; '.join(self.shown)}." if self.shown else ""
         return f"{count} example{'s'[: count != 1]} ({kinds}), {self.new} of them new.{shown}"
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """A version as its owner reads it.
-
-    Attributes:
-        version: Its number; 0 is the model as it came.
-        at: When it was learned; None for 0.
-        in_use: Answers are made with it, or would be but for ``problem``.
-        gain: What it gained, one sentence.
-        about: What it was learned from, and how, a sentence each.
-        kinds: How many examples of each kind.
-        before: Held-out loss of what was in use before, nats a token.
-        after: Its own.
-        curve: The loss at each look of the lesson.
-        problem: Why the model answers as it came although this one is in use, one sentence; else empty.
-    """
-
-    version: int
-    at: datetime | None
-    in_use: bool
-    gain: str
-    about: tuple[str, ...] = ()
-    kinds: dict[str, int] | None = None
-    before: float = 0.0
-    after: float = 0.0
-    curve: tuple[float, ...] = ()
-    problem: str = ""
-
-    @property
-    def name(self) -> str:
-        """``Version 3``, or what 0 is."""
-        return f"Version {self.version}" if self.version else "The model as it came"
-
-    @property
-    def sparkline(self) -> str:
-        """The curve in one line of blocks, the highest loss being the tallest; empty where there is none."""
-        return sparkline(self.curve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +210,7 @@ class Lessons:
             model = self._models.loaded
             problem = self.versions.active(model.base_sha256() if model is not None else None).problem
         base = Chapter(0, None, not learned, "Nothing learned is in it.")
-        return [base, *(_chapter(version, problem if version.active else "") for version in versions)]
+        return [base, *(chapter_of(version, problem if version.active else "") for version in versions)]
 
     def in_use(self) -> Chapter:
         """The one answers are made with, or would be but for its ``problem``.
@@ -272,6 +221,21 @@ class Lessons:
             with contextlib.suppress(MnemonError):  # then nothing answers at all, and turns say so
                 self._models.get()
         return next(chapter for chapter in self.chapters() if chapter.in_use)
+
+    def export(self, version: int) -> bytes:
+        """A version as a GGUF file of llama.cpp's own: a control vector, or a LoRA.
+
+        Raises:
+            NotFoundError: There is no such version.
+            LearningError: It was learned on another model, its journal is damaged, or it is no single adapter.
+            AdapterError: It is a soft prompt, for which there is no file format.
+            ModelError: The model cannot be loaded.
+        """
+        from mnemon.runtime.adapter_file import to_bytes
+
+        model = self._models.get()
+        base = model.base_sha256()
+        return to_bytes(self.versions.export(version, base), model.info.architecture, base)
 
     def rollback(self, to: int) -> None:
         """Answer with version ``to`` from now on (0: as the model came); those after it are let go.
@@ -346,63 +310,7 @@ class Lessons:
                 Lesson(self._memory.store, self._models.get()).retest(stale.number)
 
 
-def sentence(outcome: Outcome) -> str:
-    """What a lesson came to, for a person."""
-    if not outcome.accepted:
-        return f"Nothing changes: {_lower(outcome.reason)}"
-    return f"Learned: {_lower(_gain(outcome.before, outcome.after, outcome.general))}"
-
-
-def sparkline(curve: Sequence[float]) -> str:
-    """A curve in one line of blocks, the highest value being the tallest."""
-    if len(curve) < 2:
-        return ""
-    step = max(1.0, len(curve) / _SPARKS)
-    points = [curve[int(i * step)] for i in range(int(len(curve) / step))]
-    low, high = min(points), max(points)
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((point - low) * scale)] for point in points)
-
-
-def _chapter(version: Version, problem: str) -> Chapter:
-    kinds = [f"{number} {_KINDS.get(kind, kind)}" for kind, number in version.kinds.items()]
-    about = [f"Learned from {' and '.join(kinds) or 'examples'}, {version.examples} of them still there."]
-    on = f", going on from version {version.continues}" if version.continues else ""
-    work = f"{version.steps} steps, {version.evaluations} measurements and {version.seconds / 60:.0f} min"
-    about.append(f"What was tuned: {version.space}, in {work}{on}.")
-    if problem:
-        about.append(f"It does not answer now: {_lower(problem)}")
-    elif version.stale:
-        about.append("Something it was learned from was forgotten: it is not used until it was tested again.")
-    return Chapter(
-        version.number,
-        version.at,
-        version.active,
-        _gain(version.before, version.after, version.general),
-        tuple(about),
-        version.kinds,
-        version.before,
-        version.after,
-        version.curve,
-        problem,
-    )
-
-
-def _gain(before: float, after: float, general: float) -> str:
-    better = (before - after) / before if before else 0.0
-    rest = (
-        "everything else is as before"
-        if abs(general) < 0.0005
-        else (f"everything else {abs(general):.1%} {'worse' if general > 0 else 'better'}")
-    )
-    return f"Answers as you want them are foretold {better:.0%} better (loss {before:.2f} to {after:.2f}), {rest}."
-
-
 def _named(report: dict[str, object]) -> Iterator[object]:
     for key in ("examples", "held_out"):
         found = report.get(key)
         yield from found if isinstance(found, list) else ()
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

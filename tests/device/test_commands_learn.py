@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from command_line import LARGE, run
 from learned import learn
 
 from mnemon import Assistant
+from mnemon.errors import LearningError
 from mnemon.evaluation import owners
+from mnemon.runtime import gguf_file
 from mnemon.runtime.scripted import Call, ScriptedModel
 
 
@@ -70,6 +74,22 @@ def test_a_version_is_told_compared_and_gone_back_from() -> None:
     assert gone.stdout == "The model as it came answers from now on.\n"
     assert json.loads(run("-", "learn", "history", "--json").stdout) == []
     assert run("-", "learn", "rollback", str(number), "--yes").exit_code == 4
+
+
+def test_a_version_can_be_taken_to_other_programs(tmp_path: Path) -> None:
+    number, path = learned(), tmp_path / "mine.gguf"
+    done = run("-", "learn", "export", str(number), str(path))
+    assert done.exit_code == 0, done.stderr
+    assert path.read_bytes()[:4] == b"GGUF"
+    with opened() as assistant:
+        assert gguf_file.check(path).values["mnemon.base.sha256"] == assistant.model.base_sha256()
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o077 == 0
+    assert "exists already" in run("-", "learn", "export", str(number), str(path)).stderr
+    assert run("-", "learn", "export", "7", str(tmp_path / "other.gguf")).exit_code == 4
+    with opened("another one") as assistant, pytest.raises(LearningError, match="another model"):
+        assistant.lessons.export(number)
+    assert [file.name for file in tmp_path.glob("*.gguf")] == ["mine.gguf"]
 
 
 @pytest.mark.parametrize("why", ["damaged", "fits another model"])

@@ -12,10 +12,10 @@ from learned import learn
 from terminal_app import INFO, settings
 
 from mnemon.assistant import Assistant
+from mnemon.chapters import sparkline
 from mnemon.errors import InputError, LearningError, NotFoundError, TooFewExamplesError
 from mnemon.evaluation import owners
 from mnemon.learning.examples import Example
-from mnemon.lessons import sparkline
 from mnemon.runtime.scripted import Call, ScriptedModel
 from mnemon.settings import LearningSettings
 
@@ -128,7 +128,7 @@ def test_without_enough_to_test_on_no_lesson_begins_by_itself_and_one_asked_for_
     for example in owners.build("formal", train=9).train:
         assistant.lessons.examples.add(replace(example, conversation="c1"))
     standing = assistant.lessons.standing(HOUR)
-    assert "conversations to test on" in standing.verdict.against[0]
+    assert "to test on" in standing.verdict.against[0]
     with pytest.raises(TooFewExamplesError):
         assistant.lessons.hold(5)
 

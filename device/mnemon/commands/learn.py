@@ -7,12 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnemon import new_file
 from mnemon.commands import output
 from mnemon.commands.app import App, pass_app
+from mnemon.commands.thumbs import blame, edit, praise
 from mnemon.commands.words import given
 from mnemon.errors import InputError
 from mnemon.terminal.text import one_line
@@ -20,11 +23,9 @@ from mnemon.terminal.text import one_line
 if TYPE_CHECKING:
     from types import FrameType
 
-    from mnemon.assistant import Assistant
+    from mnemon.chapters import Chapter
     from mnemon.learning.examples import Example
     from mnemon.learning.lesson import Outcome, Progress
-    from mnemon.lessons import Chapter
-    from mnemon.memory.records import Message
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -68,7 +69,7 @@ def run(app: App, budget: float | None, evaluations: int | None, space: str | No
     What was learned is used only if answers you wanted, of conversations the lesson did not see, became likelier,
     and everything else did not become worse.
     """
-    from mnemon.lessons import sentence
+    from mnemon.chapters import sentence
 
     with app.assistant() as assistant:
         seconds = budget or 60.0 * assistant.lessons.settings.minutes
@@ -206,6 +207,25 @@ def forget(app: App, ids: tuple[str, ...], everything: bool, yes: bool, as_json:
         output.say(f"Forgotten: {gone} example{'s'[: gone != 1]}.")
 
 
+@learn.command()
+@click.argument("version", type=click.IntRange(min=1))
+@click.argument("path", type=click.Path(path_type=Path))
+@output.json_option
+@pass_app
+def export(app: App, version: int, path: Path, as_json: bool) -> None:
+    """Write VERSION to PATH as an adapter in GGUF format, for other programs that run the same model.
+
+    A control vector (`llama-cli --control-vector`) or a LoRA (`--lora`), as personal as what it was learned from.
+    """
+    with app.assistant() as assistant:
+        content = assistant.lessons.export(version)
+    new_file.write(path, content)
+    if as_json:
+        output.print_json({"version": version, "path": str(path.absolute()), "bytes": len(content)})
+    else:
+        output.say(f"Version {version} is written to {path} ({len(content):,} bytes).")
+
+
 @learn.command("examples")
 @output.json_option
 @pass_app
@@ -224,78 +244,8 @@ def list_examples(app: App, as_json: bool) -> None:
         output.note("Nothing yet. In the app: Alt+G and Alt+B for good and bad answers, Alt+W to write one yourself.")
 
 
-@learn.command()
-@click.argument("answer", metavar="[ANSWER]", required=False)
-@output.json_option
-@pass_app
-def praise(app: App, answer: str | None, as_json: bool) -> None:
-    """Say that ANSWER (such as m12; the last one when left out) was good; once more takes it back."""
-    _thumb(app, answer, "praised", as_json=as_json)
-
-
-@learn.command()
-@click.argument("answer", metavar="[ANSWER]", required=False)
-@output.json_option
-@pass_app
-def blame(app: App, answer: str | None, as_json: bool) -> None:
-    """Say that ANSWER (such as m12; the last one when left out) was not good; once more takes it back."""
-    _thumb(app, answer, "blamed", as_json=as_json)
-
-
-@learn.command()
-@click.argument("words", metavar="[ANSWER] TEXT", nargs=-1)
-@output.json_option
-@pass_app
-def edit(app: App, words: tuple[str, ...], as_json: bool) -> None:
-    """Write what an answer should have been: ANSWER such as m12, or the last one.
-
-    TEXT can be -: the words then come from standard input.
-    """
-    if len(words) > 2:
-        raise InputError(
-            "That is more than an answer and a text.", hint='As in: mnemon learn edit m12 "Ten minutes."'
-        )
-    name, text = words if len(words) == 2 else (None, words[0] if words else None)
-    text = given(text)
-    with app.assistant() as assistant:
-        answer = _answer(assistant, name)
-        written = assistant.chat(answer.conversation_id).rewrite(answer.id, text)
-    if as_json:
-        output.print_json({"id": written.memory_id, "instead_of": answer.memory_id})
-    else:
-        output.say(f"{written.memory_id} stands in the place of {answer.memory_id} now, which stays beside it.")
-
-
-def _thumb(app: App, name: str | None, kind: str, *, as_json: bool) -> None:
-    with app.assistant() as assistant:
-        answer = _answer(assistant, name)
-        chat = assistant.chat(answer.conversation_id)
-        stands = chat.praise(answer.id) if kind == "praised" else chat.blame(answer.id)
-    if as_json:
-        output.print_json({"id": answer.memory_id, kind: stands})
-    else:
-        noted = f"Noted: {'a good' if kind == 'praised' else 'not a good'} answer." if stands else "Taken back."
-        output.say(f"{noted}  {answer.memory_id}  {one_line(answer.text, 80)}")
-
-
-def _answer(assistant: Assistant, name: str | None) -> Message:
-    """The answer of that name, or the last one.
-
-    Raises:
-        NotFoundError: There is none with that name.
-        InputError: That is no name, or nothing was answered yet.
-    """
-    messages = assistant.memory.messages
-    if name is not None:
-        number = name.lower().removeprefix("m")
-        if not number.isdecimal():
-            raise InputError(f"{name!r} is not the id of an answer.", hint="Ids look like m12.")
-        return messages.get(int(number))
-    for conversation in messages.conversations(limit=1):
-        for message in reversed(messages.branch(conversation.id)):
-            if message.role == "assistant":
-                return message
-    raise InputError("There is no answer yet.", hint="Ask something first.")
+for _command in (praise, blame, edit):
+    learn.add_command(_command)
 
 
 # -- a lesson at work ----------------------------------------------------------------------------------------------

@@ -162,7 +162,7 @@ def run(
                 with _memory(owners.build(other, corpus, seed, train=examples).train, seed) as store:
                     lesson = Lesson(store, model, spaces=(_BANK_SPACE,), seed=seed, now=now)
                     kept = lesson.run(short, report=_telling(report, name, BANKED, part, len(others) + 1)).version
-                    banked[other] = Versions(store).export(kept) if kept else None
+                    banked[other] = Versions(store).export(kept, model.base_sha256()) if kept else None
         return [adapter for other in others if (adapter := banked[other])]
 
     for name in names:

@@ -134,13 +134,18 @@ class Versions:
         traces = self.book.traces(traced(journals[0].header), journals[0].header.base)
         return again(journals[0].header, list(traces.values()), self._bank), replay(journals)
 
-    def export(self, number: int) -> Adapter:
-        """A version as one adapter, to be written as a file for other programs.
+    def export(self, number: int, base: str) -> Adapter:
+        """A version as one adapter for the model ``base``, to be written as a file for other programs.
 
         Raises:
             NotFoundError: There is no such version.
-            LearningError: It is a mixture of several, or its journal is damaged.
+            LearningError: It fits another model, is a mixture of several, or its journal is damaged.
         """
+        if self._journals(number)[0].header.base != base:
+            raise LearningError(
+                f"Version {number} was learned on another model.",
+                hint="Name that one with `mnemon --model`.",
+            )
         space, theta = self.state(number)
         return space.export(theta)
 

@@ -15,8 +15,8 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from mnemon import lessons
 from mnemon import settings as settings_module
+from mnemon.chapters import sentence
 from mnemon.errors import MnemonError
 from mnemon.terminal import commands, keymap, terminal_keys
 from mnemon.terminal.clipboard import copy_native
@@ -199,7 +199,7 @@ class MnemonApp(App[None], inherit_bindings=False):
                 self.report(message.error)
         elif message.outcome is not None and (message.outcome.accepted or not message.by_itself):
             key = self.key_of("chat.learned")
-            self.say(f"{lessons.sentence(message.outcome)} {key} shows what was learned.")
+            self.say(f"{sentence(message.outcome)} {key} shows what was learned.")
 
     async def _end_study(self) -> None:
         study = self._study

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnemon.errors import DiskFullError, TransferError
+from mnemon import new_file
 from mnemon.memory.records import Message
 from mnemon.terminal.text import ROUTES, day_and_time
 
@@ -47,15 +45,4 @@ def write(path: Path, markdown: str) -> None:
         TransferError: The file exists, or cannot be written.
         DiskFullError: No space is left.
     """
-    path = path.expanduser()
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(markdown)
-    except FileExistsError:
-        raise TransferError(f"{path} exists already.", hint="Choose another name.") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            path.unlink(missing_ok=True)
-            raise DiskFullError(f"No space is left for {path}.", hint="Free some space and try again.") from error
-        raise TransferError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from error
+    new_file.write(path, markdown.encode())

@@ -18,7 +18,8 @@ from mnemon.terminal.screens.dialogs import Confirm
 from mnemon.terminal.text import day_and_time
 
 if TYPE_CHECKING:
-    from mnemon.lessons import Chapter, Standing
+    from mnemon.chapters import Chapter
+    from mnemon.lessons import Standing
 
 
 class LearnedScreen(Connected, ModalScreen[None]):
