@@ -125,9 +125,9 @@ class Assistant:
             NotFoundError: There is no such conversation.
         """
         memory = self._temporary_memory() if temporary else self.memory
-        messages = memory.messages
-        conversation = messages.start() if conversation_id is None else messages.conversation(conversation_id)
-        return Chat(self, memory, conversation.id)
+        if conversation_id is not None:
+            memory.messages.conversation(conversation_id)  # raises where there is none
+        return Chat(self, memory, conversation_id)
 
     def ask(self, text: str) -> Answer:
         """Say something in a conversation of its own and wait for the answer; nothing leaves that is not allowed.
@@ -140,7 +140,6 @@ class Assistant:
 
     def stream(self, text: str, where: Where = "auto") -> Turn:
         """Like :meth:`ask`, giving the answer's words as they come; ``where`` as in :meth:`take_turn`."""
-        check_text(text)
         return self.chat().send(text, where)
 
     async def aask(self, text: str) -> Answer:

@@ -25,16 +25,26 @@ class Chat:
     Sending, regenerating, editing and retrying are one and the same turn; what was there before stays as a sibling.
 
     Attributes:
-        conversation_id: Its id in memory; in a temporary chat, an id that means nothing elsewhere.
         temporary: Nothing of it is written anywhere: it lives in a memory of its own and ends with the program.
     """
 
-    def __init__(self, assistant: Assistant, memory: Memory, conversation_id: int) -> None:
+    def __init__(self, assistant: Assistant, memory: Memory, conversation_id: int | None) -> None:
         self._assistant = assistant
         self._memory = memory
         self._messages = memory.messages
-        self.conversation_id = conversation_id
+        self._id = conversation_id
         self.temporary = memory is not assistant.memory
+
+    @property
+    def conversation_id(self) -> int:
+        """Its id in memory; in a temporary chat, one that means nothing elsewhere.
+
+        A new conversation begins when this is first asked for, by its first message at the latest: where nothing is
+        said nothing is left behind.
+        """
+        if self._id is None:
+            self._id = self._messages.start().id
+        return self._id
 
     @property
     def title(self) -> str:
@@ -52,6 +62,7 @@ class Chat:
             CloudError: The cloud is asked for, and there is none, or nothing may leave.
         """
         self._check(where)
+        check_text(text)
         conversation = self._messages.conversation(self.conversation_id)
         return self._take_turn(text, parent_id=conversation.leaf_id, where=where)
 
@@ -60,6 +71,7 @@ class Chat:
         old = self._messages.get(message_id)
         if old.role != "owner":
             raise InputError(f"{old.memory_id} is not a message of yours.", hint="Only your own can be edited.")
+        check_text(text)
         turn = self._take_turn(text, parent_id=old.parent_id)
         if not self.temporary:
             self._assistant.take_back(old.id, reason="the message was edited")
@@ -195,7 +207,6 @@ class Chat:
         self._assistant.cloud.check()
 
     def _take_turn(self, text: str, *, parent_id: int | None, where: Where = "auto") -> Turn:
-        check_text(text)
         question = self._messages.add(
             self.conversation_id,
             "owner",

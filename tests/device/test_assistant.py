@@ -15,6 +15,7 @@ from mnemon import (
     Delta,
     InputError,
     MemoriesRecalled,
+    MnemonError,
     ModelError,
     NotFoundError,
     TurnFinished,
@@ -122,6 +123,18 @@ def test_another_answer_and_another_wording_stand_beside_the_first(open_assistan
         assert [m.text for m in chat.messages()] == ["say another thing", "Third thing."]
         chat.show(first.question_id)
         assert [m.text for m in chat.messages()] == ["say a thing", "Second thing."]
+
+
+def test_a_conversation_in_which_nothing_is_said_leaves_nothing_behind(open_assistant: Open) -> None:
+    with open_assistant("Ok.") as assistant:
+        chat = assistant.chat()
+        for text, where in (("", "auto"), ("Hello", "cloud")):
+            with pytest.raises(MnemonError):
+                chat.send(text, where)
+        assert assistant.memory.messages.conversations() == []
+        chat.send("Hello").finish()
+        (kept,) = assistant.memory.messages.conversations()
+        assert kept.id == chat.conversation_id
 
 
 def test_an_edited_message_no_longer_counts(open_assistant: Open) -> None:
