@@ -37,7 +37,12 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
         pairs.said_to_assistants(options.text, _SEED),
     )
     fillers = [text for text in between if len(text) < 90]
-    every = [*pairs.told(_SEED), *pairs.told_freely(_SEED, fillers), *pairs.talk(options.text, _SEED)]
+    every = [
+        *pairs.told(_SEED),
+        *pairs.told_freely(_SEED, fillers),
+        *pairs.told_in_passing(),
+        *pairs.talk(options.text, _SEED),
+    ]
     texts = list(dict.fromkeys([*(text for p in every for text in (p.question, p.answer)), *between, *to_assistants]))
     print(f"{len(every)} questions, {len(texts)} texts", flush=True)
     rows = (embedder or Embedder(threads=1)).embed(texts)
@@ -47,13 +52,18 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
     if options.hold_out is None:
         np.save(options.out, table.astype(np.float16))
         return
-    for form, others in (("plainly", to_assistants), ("freely", to_assistants), ("talk", between)):
+    for form, others in (
+        ("plainly", to_assistants),
+        ("freely", to_assistants),
+        ("in passing", to_assistants),
+        ("talk", between),
+    ):
         held_out = [pair for pair in every if pair.form == form and fold(pair) == options.hold_out][:MEASURED]
         questions = vectors.of([pair.question for pair in held_out])
         answers = vectors.of([pair.answer for pair in held_out])
         for name, asked in (("before", questions), ("after", np.stack([turned(q, 1.0, table) for q in questions]))):
             first, ten, inverse = fitting.ranked(asked, answers, vectors.of(others))
-            print(f"{form:8} {name:7} first {first:.3f}, first ten {ten:.3f}, 1 / rank {inverse:.3f}")
+            print(f"{form:10} {name:7} first {first:.3f}, first ten {ten:.3f}, 1 / rank {inverse:.3f}")
 
 
 def fold(pair: Pair) -> int:

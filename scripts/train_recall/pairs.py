@@ -1,4 +1,4 @@
-"""Questions with what answers them, and what does not: the project's own facts and openly licensed dialogues.
+"""Questions with what answers them, and what does not: the project's own text and openly licensed dialogues.
 
 Every file of dialogues is JSON Lines, xz-compressed, ``{"source", "license", "messages": [{"role", "content"}]}``. Of
 share-alike text nothing is read, so that the weights carry no more than the duty to name their sources.
@@ -21,8 +21,9 @@ from train_builtin.conversations.values import Values
 
 from mnemon.words import sentences
 
-Form = Literal["plainly", "freely", "talk"]
-"""A fact in one sentence; the same among other things, with openers and slips; a question of a dialogue."""
+Form = Literal["plainly", "freely", "in passing", "talk"]
+"""A fact in one sentence; the same among other things, with openers and slips; what is mentioned and asked for in
+other words; a question of a dialogue."""
 
 TALKS = {"synthetic-persona-chat": 12_000, "self-dialogue": 16_000, "topical-chat": 4_000, "taskmaster3": 1_500}
 """Dialogues between two people, and how many questions of each are taken at most."""
@@ -82,7 +83,7 @@ class Pair:
     """A question and a message that answers it.
 
     Attributes:
-        group: The kind of fact or the dialogue; others of the same group may answer it as well.
+        group: The kind of fact, the message or the dialogue; others of the same group may answer it as well.
     """
 
     question: str
@@ -128,6 +129,14 @@ def told_freely(seed: int, fillers: list[str]) -> Iterator[Pair]:
             yield Pair(
                 question, _slipped(_capital(text) if chance.random() < 0.7 else text, chance), kind.key, "freely"
             )
+
+
+def told_in_passing() -> Iterator[Pair]:
+    """What nobody would look for under a kind of fact, asked for in words that it does not say (in_passing.tsv)."""
+    for line in Path(__file__).with_name("in_passing.tsv").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            answer, *questions = line.split("\t")
+            yield from (Pair(question, answer, answer, "in passing") for question in questions)
 
 
 def talk(folder: Path, seed: int) -> Iterator[Pair]:

@@ -16,6 +16,7 @@ from train_recall import fitting, pairs  # noqa: E402
 from train_recall.pairs import Pair  # noqa: E402
 
 from mnemon.memory.towards_answers import turned  # noqa: E402
+from mnemon.words import content  # noqa: E402
 
 SAID = (
     "What do you keep in the shed?",
@@ -55,6 +56,14 @@ def test_told_freely_still_says_what_answers() -> None:
     assert sum("bus was late" in pair.answer.lower() for pair in freely) > len(freely) / 10
 
 
+def test_what_is_told_in_passing_is_asked_for_in_other_words() -> None:
+    found = list(pairs.told_in_passing())
+    assert len({pair.group for pair in found}) > 450
+    assert all(pair.question and "\t" not in pair.question and pair.answer != pair.question for pair in found)
+    shared = [content(pair.question) & content(pair.answer) for pair in found]
+    assert sum(len(words) for words in shared) < len(found)
+
+
 def test_a_kind_of_fact_or_a_dialogue_is_held_out_as_a_whole() -> None:
     one = Pair("Where do I live?", "I live in Leeds.", "home", "plainly")
     other = Pair("Which town is home?", "Leeds it is.", "home", "freely")
@@ -71,7 +80,7 @@ def test_a_small_run_brings_answers_nearer_that_it_has_not_seen() -> None:
     rows = np.concatenate((asked, said))
     texts = [f"{kind}{number}" for kind in ("asked", "said") for number in range(1000)]
     vectors = fitting.Vectors(rows, {text: row for row, text in enumerate(texts)})
-    forms = ("plainly", "freely", "talk") * 200
+    forms = ("plainly", "freely", "in passing", "talk") * 150
     learned = [Pair(f"asked{i}", f"said{i}", str(i), form) for i, form in enumerate(forms)]
     others = [[f"asked{i}" for i in range(600, 800)], [f"said{i}" for i in range(600, 800)]]
     table = fitting.fit(learned, others, vectors, steps=40, seed=1)
@@ -104,7 +113,7 @@ def test_holding_out_measures_and_writes_nothing(
     held_out = ["--hold-out", str(train_recall.fold(next(pairs.talk(folder, 1))))]
     train_recall.main(["--text", str(folder), "--out", str(out), "--steps", "1", *held_out], embedder=Chance())
     printed = capsys.readouterr().out
-    assert [line.split()[:2] for line in printed.splitlines()[1:]] == [
-        [form, name] for form in fitting.BATCH for name in ("before", "after")
+    assert [line[:18].split() for line in printed.splitlines()[1:]] == [
+        [*form.split(), name] for form in fitting.LAST_BATCH for name in ("before", "after")
     ]
     assert not out.exists()
