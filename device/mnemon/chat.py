@@ -49,7 +49,7 @@ class Chat:
     @property
     def title(self) -> str:
         """What the list of conversations calls it: its name, or how it began."""
-        return self._messages.conversation(self.conversation_id).title
+        return "" if self._id is None else self._messages.conversation(self._id).title
 
     def send(self, text: str, where: Where = "auto") -> Turn:
         """Say something. It is saved before this returns; iterate the turn for the answer.
@@ -157,7 +157,7 @@ class Chat:
 
     def retry(self) -> Turn | None:
         """Answer the last message if it has no answer yet or its answer failed; None when there is nothing to do."""
-        branch = self._messages.branch(self.conversation_id)
+        branch = self.messages()
         if not branch:
             return None
         last = branch[-1]
@@ -169,7 +169,7 @@ class Chat:
 
     def messages(self) -> list[Message]:
         """The branch that is shown, oldest first."""
-        return self._messages.branch(self.conversation_id)
+        return [] if self._id is None else self._messages.branch(self._id)
 
     def siblings(self, message_id: int) -> list[Message]:
         """The message and what stands beside it (made anew, edited), oldest first."""

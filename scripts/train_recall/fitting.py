@@ -5,8 +5,8 @@ answers of the others in the batch and chance messages. Answers of the same grou
 too. Vectors of messages stay what they are, so that nothing in memory has to be embedded anew.
 
 A second round, a fifth as long, goes mostly to what was mentioned in passing, beside what is near a question and does
-not answer it (hard negatives, Xiong et al. 2021, arXiv 2007.00808). With a thousand such
-questions three times as many steps were too many: questions held out were found no better than without any.
+not answer it (hard negatives, Xiong et al. 2021, arXiv 2007.00808). With a thousand such questions, three times as
+many steps were too many: questions held out were then found no better than without any.
 """
 
 from __future__ import annotations

@@ -131,6 +131,7 @@ def test_a_conversation_in_which_nothing_is_said_leaves_nothing_behind(open_assi
         for text, where in (("", "auto"), ("Hello", "cloud")):
             with pytest.raises(MnemonError):
                 chat.send(text, where)
+        assert (chat.title, chat.messages(), chat.retry()) == ("", [], None)
         assert assistant.memory.messages.conversations() == []
         chat.send("Hello").finish()
         (kept,) = assistant.memory.messages.conversations()
@@ -215,7 +216,7 @@ def test_facts_are_taken_from_words_whose_answer_failed(open_assistant: Open) ->
 
 def test_a_temporary_chat_says_that_its_promise_to_remember_ends_with_it(open_assistant: Open) -> None:
     promise = "Got it. I'll remember that your sister is called Wren."
-    with open_assistant(promise, "Your sister is called Wren.", promise) as assistant:
+    with open_assistant(promise, "You noted that I should remember Wren, your sister.", promise) as assistant:
         chat = assistant.chat(temporary=True)
         assert "temporary" in chat.send("My sister is called Wren.").finish().note
         assert not chat.send("What is my sister called?").finish().note

@@ -14,7 +14,7 @@ from command_line import LARGE, run
 from learned import learn
 
 from mnemon import Assistant
-from mnemon.errors import LearningError
+from mnemon.errors import LearningError, ModelError
 from mnemon.evaluation import owners
 from mnemon.runtime import gguf_file
 from mnemon.runtime.scripted import Call, ScriptedModel
@@ -47,6 +47,13 @@ def test_where_nothing_was_learned() -> None:
         done = run("-", "learn", *words)
         assert done.exit_code == 70
         assert done.stderr.count("\n") == 1
+
+
+def test_the_last_answer_is_the_last_one_that_has_words() -> None:
+    assert run("With water.", "ask", "How do I cook rice?").exit_code == 0
+    assert run(ModelError("The model broke."), "ask", "How do I cook pasta?").exit_code == 10
+    done = run("-", "learn", "praise")
+    assert "With water." in done.stdout, done.stderr
 
 
 def test_what_was_done_with_an_answer_is_an_example_until_it_is_forgotten() -> None:

@@ -26,6 +26,7 @@ from terminal_app import (
     wait_until,
 )
 
+from mnemon import new_file
 from mnemon.errors import ChecksumError, InputError, TransferError
 from mnemon.runtime.scripted import ScriptedModel
 from mnemon.terminal import clipboard, editor, markdown_export, run
@@ -308,9 +309,9 @@ async def test_a_conversation_is_exported_as_markdown(
     assert path.stat().st_mode & 0o777 == 0o600
     assert markdown_export.suggested_path("What do I drink?", tmp_path).name == "what-do-i-drink-2.md"
     with pytest.raises(TransferError, match="exists already"):
-        markdown_export.write(path, text)
+        new_file.write(path, text.encode())
     with pytest.raises(TransferError, match="cannot be written"):
-        markdown_export.write(tmp_path / "none" / "x.md", text)
+        new_file.write(tmp_path / "none" / "x.md", text.encode())
 
 
 def test_the_editor_gets_the_draft_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ _PLAIN = (
     "All right, I'll remember that.",
 )
 _CHAT = ("I see.", "I'm listening.", "Fair enough.", "I hear you.")
-_PROMISE = re.compile(r"\b(?:remember|keep (?:that |it )?in mind|noted)\b", re.IGNORECASE)
+_PROMISE = re.compile(r"\bI(?:'ll| will) (?:remember|keep)\b|^noted\b", re.IGNORECASE)
 ONLY_HERE = "This chat is temporary: it is remembered until you leave it, and nothing of it is kept."
 # Shorter messages than this are talk rather than news.
 _NEWS_WORDS = 6

@@ -14,25 +14,35 @@ from mnemon.terminal.text import one_line
 
 if TYPE_CHECKING:
     from mnemon.assistant import Assistant
+    from mnemon.learning.examples import Kind
     from mnemon.memory.records import Message
 
 
-@click.command()
-@click.argument("answer", metavar="[ANSWER]", required=False)
-@output.json_option
-@pass_app
-def praise(app: App, answer: str | None, as_json: bool) -> None:
-    """Say that ANSWER (such as m12; the last one when left out) was good; once more takes it back."""
-    _thumb(app, answer, "praised", as_json=as_json)
+_LOOKED_THROUGH = 20
+"""Conversations, the newest first, in which the last answer is looked for."""
 
 
-@click.command()
-@click.argument("answer", metavar="[ANSWER]", required=False)
-@output.json_option
-@pass_app
-def blame(app: App, answer: str | None, as_json: bool) -> None:
-    """Say that ANSWER (such as m12; the last one when left out) was not good; once more takes it back."""
-    _thumb(app, answer, "blamed", as_json=as_json)
+def _thumb(name: str, kind: Kind, judged: str) -> click.Command:
+    """The command that says an answer was ``judged`` so."""
+
+    @click.command(
+        name, help=f"Say that ANSWER (such as m12; the last one when left out) was {judged}; once more takes it back."
+    )
+    @click.argument("answer", metavar="[ANSWER]", required=False)
+    @output.json_option
+    @pass_app
+    def command(app: App, answer: str | None, as_json: bool) -> None:
+        with app.assistant() as assistant:
+            found = _answer(assistant, answer)
+            chat = assistant.chat(found.conversation_id)
+            stands = chat.praise(found.id) if kind == "praised" else chat.blame(found.id)
+        if as_json:
+            output.print_json({"id": found.memory_id, kind: stands})
+        else:
+            said = f"Noted: {judged.replace('good', 'a good')} answer." if stands else "Taken back."
+            output.say(f"{said}  {found.memory_id}  {one_line(found.text, 80)}")
+
+    return command
 
 
 @click.command()
@@ -59,18 +69,6 @@ def edit(app: App, words: tuple[str, ...], as_json: bool) -> None:
         output.say(f"{written.memory_id} stands in the place of {answer.memory_id} now, which stays beside it.")
 
 
-def _thumb(app: App, name: str | None, kind: str, *, as_json: bool) -> None:
-    with app.assistant() as assistant:
-        answer = _answer(assistant, name)
-        chat = assistant.chat(answer.conversation_id)
-        stands = chat.praise(answer.id) if kind == "praised" else chat.blame(answer.id)
-    if as_json:
-        output.print_json({"id": answer.memory_id, kind: stands})
-    else:
-        noted = f"Noted: {'a good' if kind == 'praised' else 'not a good'} answer." if stands else "Taken back."
-        output.say(f"{noted}  {answer.memory_id}  {one_line(answer.text, 80)}")
-
-
 def _answer(assistant: Assistant, name: str | None) -> Message:
     """The answer of that name, or the last one.
 
@@ -84,8 +82,12 @@ def _answer(assistant: Assistant, name: str | None) -> Message:
         if not number.isdecimal():
             raise InputError(f"{name!r} is not the id of an answer.", hint="Ids look like m12.")
         return messages.get(int(number))
-    for conversation in messages.conversations(limit=1):
+    for conversation in messages.conversations(limit=_LOOKED_THROUGH):
         for message in reversed(messages.branch(conversation.id)):
-            if message.role == "assistant":
+            if message.role == "assistant" and message.text.strip():  # one that failed may have no words
                 return message
     raise InputError("There is no answer yet.", hint="Ask something first.")
+
+
+praise = _thumb("praise", "praised", "good")
+blame = _thumb("blame", "blamed", "not good")

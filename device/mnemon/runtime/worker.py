@@ -307,14 +307,8 @@ class LocalModel:
                         activation.use(active)
                         watched = drafting and pace.pays
                         draft = drafter.draft(out, plan.limit - len(out) - 1) if watched else ()
-                        began = time.perf_counter() if watched else 0.0
-                        try:  # here, not in a function of its own: between two decodes every microsecond counts
-                            if draft:
-                                engine.decode(sequence, [token, *draft], every=True)
-                            else:
-                                engine.step(sequence, token)
-                            if watched:
-                                pace.took(1 + len(draft), time.perf_counter() - began)
+                        try:
+                            self._go_on(sequence, token, draft, watched=watched)
                             decodes = engine.decodes
                         except DecodeAborted:
                             drafter.drop()
@@ -332,12 +326,27 @@ class LocalModel:
             pace.answered(len(out))
             if sequence >= 0:
                 self._take_back(sequence, drafter)
-                self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
-            if active and kept.name is not None:
-                with contextlib.suppress(ModelError):  # closed: a saved conversation is decoded when it reopens
-                    settle = self._filling.settle(kept, [*plan.tokens, *out])
-                    self._owner.submit(Priority.BACKGROUND, settle, lambda: None)
+            self._leave(sequence, plan, kept, out, active)
         generation.end(reason)
+
+    def _go_on(self, sequence: int, token: int, draft: Sequence[int], *, watched: bool) -> None:
+        """Decode a token, and what may follow it; ``watched``: note how long that took."""
+        began = time.perf_counter() if watched else 0.0
+        if draft:
+            self._engine.decode(sequence, [token, *draft], every=True)
+        else:
+            self._engine.step(sequence, token)
+        if watched:
+            self._pace.took(1 + len(draft), time.perf_counter() - began)
+
+    def _leave(self, sequence: int, plan: Plan, kept: Conversation, out: list[int], active: Active) -> None:
+        """Give the sequence (-1: there was none) back to its conversation, and have that read by the bare model."""
+        if sequence >= 0:
+            self._sequences.release(kept, plan.dropped, self._layout.as_generated(out))
+        if active and kept.name is not None:
+            with contextlib.suppress(ModelError):  # closed: a saved conversation is decoded when it reopens
+                settle = self._filling.settle(kept, [*plan.tokens, *out])
+                self._owner.submit(Priority.BACKGROUND, settle, lambda: None)
 
     def _read(
         self,

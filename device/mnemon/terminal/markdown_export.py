@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnemon import new_file
 from mnemon.memory.records import Message
 from mnemon.terminal.text import ROUTES, day_and_time
 
@@ -36,13 +35,3 @@ def suggested_path(title: str, folder: Path | None = None) -> Path:
         path = folder / f"{stem}-{number}.md"
         number += 1
     return path
-
-
-def write(path: Path, markdown: str) -> None:
-    """Write a new file, readable by the owner only, as UTF-8; an existing file is never replaced.
-
-    Raises:
-        TransferError: The file exists, or cannot be written.
-        DiskFullError: No space is left.
-    """
-    new_file.write(path, markdown.encode())

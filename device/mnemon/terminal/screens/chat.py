@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Markdown, Static
 
+from mnemon import new_file
 from mnemon.memory.records import Message
 from mnemon.terminal import editor, markdown_export
 from mnemon.terminal.conversation import OpenConversation
@@ -261,7 +262,8 @@ class ChatScreen(LearningScreen):
         chosen = await self.app.push_screen_wait(Ask("Export to", str(path), hint=hint))
         if chosen:
             with self.reporting():
-                await self.blocking(markdown_export.write, Path(chosen), markdown_export.to_markdown(title, branch))
+                text = markdown_export.to_markdown(title, branch)
+                await self.blocking(new_file.write, Path(chosen), text.encode())
                 self.mnemon.say(f"Written to {chosen}.")
 
     def _question(self) -> Message | None:
